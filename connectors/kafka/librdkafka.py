@@ -1,0 +1,141 @@
+"""The C interface of the librdkafka that the confluent-kafka wheel carries.
+
+Only what reading in blocks needs. Signatures and the layout of `rd_kafka_message_t` are public (rdkafka.h) and stable
+within librdkafka 1.x and 2.x.
+
+Importing raises OSError where the library is not to be found, as in a source build of confluent-kafka.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import confluent_kafka
+
+from connectors.kafka.errors import error_for
+from schemas.blocks import Headers
+from schemas.errors import TerminalError
+
+MESSAGE_WORDS = 9
+"""rd_kafka_message_t in 8-byte words: err, topic, partition, payload, len, key, key_len, offset, private."""
+
+_ERROR_SIZE = 512
+_CONSUMER_TYPE = 1
+_POINTER = ctypes.c_void_p
+
+
+def _find() -> Path:
+    site = Path(confluent_kafka.__file__).parents[1]
+    found = sorted(site.glob("confluent_kafka.libs/librdkafka*.so*")) + sorted(
+        site.glob("confluent_kafka/.dylibs/librdkafka*.dylib")
+    )
+    if not found or ctypes.sizeof(_POINTER) != 8:
+        raise OSError(f"expected confluent-kafka's own librdkafka beside {site}, found {len(found)} libraries")
+    return found[0]
+
+
+PATH = _find()
+_LIBRARY = ctypes.CDLL(str(PATH))
+
+
+def _bind(name: str, result: type | None, *arguments: type) -> ctypes._NamedFuncPointer:
+    function = _LIBRARY[name]
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+_conf_new = _bind("rd_kafka_conf_new", _POINTER)
+_conf_set = _bind(
+    "rd_kafka_conf_set", ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t
+)
+_conf_destroy = _bind("rd_kafka_conf_destroy", None, _POINTER)
+_new = _bind("rd_kafka_new", _POINTER, ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_size_t)
+_last_error = _bind("rd_kafka_last_error", ctypes.c_int)
+_err2name = _bind("rd_kafka_err2name", ctypes.c_char_p, ctypes.c_int)
+_header_get_all = _bind(
+    "rd_kafka_header_get_all",
+    ctypes.c_int,
+    _POINTER,
+    ctypes.c_size_t,
+    ctypes.POINTER(ctypes.c_char_p),
+    ctypes.POINTER(_POINTER),
+    ctypes.POINTER(ctypes.c_size_t),
+)
+_watermarks = _bind(
+    "rd_kafka_get_watermark_offsets",
+    ctypes.c_int,
+    _POINTER,
+    ctypes.c_char_p,
+    ctypes.c_int32,
+    ctypes.POINTER(ctypes.c_int64),
+    ctypes.POINTER(ctypes.c_int64),
+)
+
+poll = _bind("rd_kafka_poll", ctypes.c_int, _POINTER, ctypes.c_int)
+destroy = _bind("rd_kafka_destroy", None, _POINTER)
+queue_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
+queue_destroy = _bind("rd_kafka_queue_destroy", None, _POINTER)
+topic_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
+topic_destroy = _bind("rd_kafka_topic_destroy", None, _POINTER)
+consume_start_queue = _bind(
+    "rd_kafka_consume_start_queue", ctypes.c_int, _POINTER, ctypes.c_int32, ctypes.c_int64, _POINTER
+)
+consume_stop = _bind("rd_kafka_consume_stop", ctypes.c_int, _POINTER, ctypes.c_int32)
+consume_batch_queue = _bind(
+    "rd_kafka_consume_batch_queue", ctypes.c_ssize_t, _POINTER, ctypes.c_int, _POINTER, ctypes.c_size_t
+)
+
+
+def consumer_handle(settings: Mapping[str, str]) -> int:
+    """Make a consumer handle; `destroy` it in the end.
+
+    Raises:
+        TerminalError: librdkafka knows no such setting, or refuses its value; the value is not shown.
+    """
+    error = ctypes.create_string_buffer(_ERROR_SIZE)
+    conf = _conf_new()
+    for key, value in settings.items():
+        if _conf_set(conf, key.encode(), value.encode(), error, _ERROR_SIZE) != 0:
+            _conf_destroy(conf)
+            raise TerminalError(f"librdkafka refuses the setting {key!r}: check SIGNALBOX_KAFKA_… variables")
+    handle = _new(_CONSUMER_TYPE, conf, error, _ERROR_SIZE)
+    if not handle:
+        _conf_destroy(conf)
+        raise TerminalError("librdkafka refuses these settings together: check SIGNALBOX_KAFKA_… variables")
+    return int(handle)
+
+
+def raise_last_error(place: str) -> None:
+    """Raise for the call on this thread that has just failed."""
+    code = int(_last_error())
+    raise error_for(place, code, error_name(code))
+
+
+def error_name(code: int) -> str:
+    """The name librdkafka gives an error code."""
+    return str(_err2name(code).decode())
+
+
+def high_watermark(handle: int, topic: bytes, partition: int) -> int:
+    """The end of the partition as the last fetch saw it, -1 if it is not known yet. No request is made."""
+    low, high = ctypes.c_int64(-1), ctypes.c_int64(-1)
+    if _watermarks(handle, topic, partition, ctypes.byref(low), ctypes.byref(high)) != 0:
+        return -1
+    return high.value
+
+
+def headers(pointer: int) -> Headers:
+    """The headers of a message, in order, from its `rd_kafka_headers_t`."""
+    return list(_headers(pointer))
+
+
+def _headers(pointer: int) -> Iterator[tuple[str, bytes | None]]:
+    name, value, size = ctypes.c_char_p(), _POINTER(), ctypes.c_size_t()
+    at = 0
+    while _header_get_all(pointer, at, ctypes.byref(name), ctypes.byref(value), ctypes.byref(size)) == 0:
+        assert name.value is not None
+        content = ctypes.string_at(value.value, size.value) if value.value is not None else None
+        yield name.value.decode(errors="replace"), content
+        at += 1

@@ -1,0 +1,79 @@
+"""OutputBatch: records for one topic, and the identity each of them carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.blocks import RecordBlock
+
+ID_HEADER = "signalbox.id"
+"""The header with a record's id: a pure function of the inputs, so a replay makes the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBatch:
+    """Records to publish in one topic, in order.
+
+    Attributes:
+        topic: The topic.
+        partitions: The partition of each record; all belong to the writer the batch is given to. int32, n.
+        keys: n keys.
+        values: n values.
+        ids: n ids, each a pure function of the inputs; becomes the header `signalbox.id`.
+        headers: Further headers of each record, or None.
+        triggered_ms: When what caused each record came into Kafka, milliseconds since the epoch, or None. It is not
+            published; `on_commit` can measure with it. int64, n.
+
+    Raises:
+        ValueError: The columns differ in length.
+    """
+
+    topic: str
+    partitions: NDArray[np.int32]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    ids: list[str]
+    headers: list[list[tuple[str, bytes]]] | None = None
+    triggered_ms: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.partitions), len(self.keys), len(self.values), len(self.ids)}
+        lengths |= {len(column) for column in (self.headers, self.triggered_ms) if column is not None}
+        if len(lengths) != 1:
+            raise ValueError(f"expected columns of one length, got lengths {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def record_headers(self) -> Iterator[list[tuple[str, str | bytes | None]]]:
+        """The headers of each record, its id first."""
+        for row, identity in enumerate(self.ids):
+            further = self.headers[row] if self.headers is not None else ()
+            yield [(ID_HEADER, identity), *further]
+
+    def take(self, rows: list[int]) -> OutputBatch:
+        """The records at these positions."""
+        return replace(
+            self,
+            partitions=self.partitions[rows],
+            keys=[self.keys[row] for row in rows],
+            values=[self.values[row] for row in rows],
+            ids=[self.ids[row] for row in rows],
+            headers=None if self.headers is None else [self.headers[row] for row in rows],
+            triggered_ms=None if self.triggered_ms is None else self.triggered_ms[rows],
+        )
+
+
+def published_ids(blocks: Iterable[RecordBlock]) -> set[str]:
+    """The ids of the records in some blocks; records that carry none are not ours and are left out."""
+    return {
+        content.decode()
+        for block in blocks
+        for headers in block.headers.values()
+        for name, content in headers
+        if name == ID_HEADER and content is not None
+    }

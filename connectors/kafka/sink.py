@@ -1,0 +1,170 @@
+"""TransactionalSink: publishes each record exactly once, without waiting for a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from connectors.kafka.config import KafkaConfig
+from connectors.kafka.output import OutputBatch, published_ids
+from connectors.kafka.recall import Recall, own_partitions, transactional_id
+from connectors.kafka.writer import Writer, take_over
+from schemas.errors import TerminalError
+
+OnCommit = Callable[[OutputBatch, int], None]
+"""Called after each commit with a batch and the time in milliseconds since the epoch."""
+
+_RECALL_WAIT_MS = 20
+
+
+class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
+    """Publishes `(str(writer), OutputBatch)` items; each `write_batch` is one short transaction, committed at once.
+
+    Delivery: exactly once for readers of committed records, provided that ids are pure functions of the inputs. After a
+        failure the writer first fences its predecessor, then reads what that one had published after the snapshot,
+        and skips those ids in the replay. With `recalled` a `PublishedSource` does this, and the flow's own state sees
+        to it that nothing is said twice.
+    Ordering: as given, within a partition.
+    Parallelism: `writers` parts, a persisted format; writer `w` owns partition `p` of every topic where
+        `p % writers == w`.
+    Resume state: the next offset of each of the writer's partitions, a lower bound.
+    Retries: librdkafka's own within the transaction; if it gives up, the transaction is aborted and the flow stops
+        with a `TransientError`.
+
+    Args:
+        config: How to reach Kafka.
+        flow: The flow's name, part of the transactional id.
+        sink: The sink's name within the flow, part of the transactional id.
+        topics: The topics it publishes in. They must exist.
+        writers: The number of writers.
+        recalled: A `PublishedSource` of the same flow, sink, topics and writers reads back what was published.
+        on_commit: Told of every batch that has become visible, to measure.
+
+    Raises:
+        TerminalError: Another process has taken over, a topic does not exist, or a record is too large for its topic.
+        TransientError: Kafka does not answer.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        *,
+        flow: str,
+        sink: str,
+        topics: Sequence[str],
+        writers: int,
+        recalled: bool = False,
+        on_commit: OnCommit | None = None,
+    ) -> None:
+        self._config = config
+        self._flow, self._sink = flow, sink
+        self._topics = tuple(topics)
+        self._writers = writers
+        self._recalled = recalled
+        self._on_commit = on_commit
+
+    def list_parts(self) -> list[str]:
+        """One part per writer."""
+        return [str(writer) for writer in range(self._writers)]
+
+    def part_fn(self, item_key: str) -> int:
+        """The position of a writer among the parts as Bytewax orders them: as strings."""
+        return sorted(self.list_parts()).index(item_key)
+
+    def build_part(
+        self,
+        step_id: str,  # noqa: ARG002
+        for_part: str,
+        resume_state: dict[str, int] | None,
+    ) -> _TransactionalPartition | _RecalledPartition:
+        """Make one writer; without `recalled` it reads back at once, which may take as long as it has published."""
+        writer = int(for_part)
+        identity = transactional_id(self._flow, self._sink, writer)
+        owned = _Owned(self._topics, writer, self._writers)
+        if self._recalled:
+            return _RecalledPartition(
+                lambda: take_over(self._config, identity), owned, self._on_commit, resume_state or {}
+            )
+        published = Writer(self._config, identity)
+        origins = own_partitions(self._config, self._topics, writer, self._writers)
+        recall = Recall(self._config, origins, resume_state or {})
+        known: set[str] = set()
+        while not recall.finished:
+            known |= published_ids(recall.read(_RECALL_WAIT_MS))
+        published.next_offsets = recall.next_offsets
+        return _TransactionalPartition(published, owned, self._on_commit, known)
+
+
+class _Owned:
+    """Refuses what belongs to another writer: nobody would find it after a failure."""
+
+    def __init__(self, topics: tuple[str, ...], writer: int, writers: int) -> None:
+        self._topics, self._writer, self._writers = frozenset(topics), writer, writers
+
+    def check(self, batches: list[OutputBatch]) -> None:
+        for batch in batches:
+            if batch.topic not in self._topics:
+                raise TerminalError(
+                    f"writer {self._writer} got a batch for {batch.topic}, which the sink was not given"
+                )
+            if len(batch) and bool((batch.partitions % self._writers != self._writer).any()):
+                raise TerminalError(
+                    f"writer {self._writer} of {self._writers} got records for partitions of {batch.topic} that belong "
+                    "to another writer: give each record to writer partition % writers"
+                )
+
+
+def _publish(writer: Writer, batches: list[OutputBatch], on_commit: OnCommit | None) -> None:
+    batches = [batch for batch in batches if len(batch)]
+    if not batches:
+        return
+    writer.publish(batches)
+    if on_commit is not None:
+        committed_ms = time.time_ns() // 1_000_000
+        for batch in batches:
+            on_commit(batch, committed_ms)
+
+
+class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
+    """Skips the ids that the lost epoch had published already."""
+
+    def __init__(self, writer: Writer, owned: _Owned, on_commit: OnCommit | None, known: set[str]) -> None:
+        self._writer, self._owned, self._on_commit = writer, owned, on_commit
+        self._known = known
+
+    def write_batch(self, values: list[OutputBatch]) -> None:
+        self._owned.check(values)
+        _publish(self._writer, [self._unpublished(batch) for batch in values], self._on_commit)
+
+    def snapshot(self) -> dict[str, int]:
+        return dict(self._writer.next_offsets)
+
+    def _unpublished(self, batch: OutputBatch) -> OutputBatch:
+        if not self._known:
+            return batch
+        rows = [row for row, identity in enumerate(batch.ids) if identity not in self._known]
+        # a replay makes each of them once: what has been met need not be remembered
+        self._known.difference_update(batch.ids)
+        return batch.take(rows)
+
+
+class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
+    """Takes the writer at the first write: by then the `PublishedSource` has fenced and read back."""
+
+    def __init__(
+        self, take: Callable[[], Writer], owned: _Owned, on_commit: OnCommit | None, resume: Mapping[str, int]
+    ) -> None:
+        self._take, self._owned, self._on_commit = take, owned, on_commit
+        self._resume = dict(resume)
+        self._writer: Writer | None = None
+
+    def write_batch(self, values: list[OutputBatch]) -> None:
+        self._owned.check(values)
+        if self._writer is None:
+            self._writer = self._take()
+        _publish(self._writer, values, self._on_commit)
+
+    def snapshot(self) -> dict[str, int]:
+        return self._resume | (self._writer.next_offsets if self._writer else {})

@@ -1,0 +1,87 @@
+"""Segments: immutable Arrow files of one state table, written in the background.
+
+Delivery: a segment is durable (fsynced, renamed into place, directory fsynced) when its future is done.
+Ordering: none between segments. Parallelism: one writing thread per process. Resume state: the names in the owner's
+snapshot. Retries: none; an error surfaces when the future is asked, and so stops the epoch from closing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from schemas.errors import TerminalError
+
+
+class SegmentFiles:
+    """The segments of one table of one shard, in a directory of its own.
+
+    A segment that a snapshot no longer names is deleted at the snapshot after it: only then has the flow's recovery store made
+    the former durable, and no crash leads back behind it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._condemned: set[str] = set()
+        self._written: set[str] = set()
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def write(self, frame: pl.DataFrame) -> Future[str]:
+        """Write a frame under a new name, in the background."""
+        # random, so that a process that was left behind can never write over a successor's file
+        name = f"{secrets.token_hex(8)}.arrow"
+        self._written.add(name)
+        return _writer().submit(_write, self._directory, name, frame)
+
+    def read(self, name: str) -> pl.DataFrame:
+        """Read a segment back.
+
+        Raises:
+            TerminalError: The file is missing: state and recovery store do not belong together.
+        """
+        path = self._directory / name
+        if not path.exists():
+            raise TerminalError(
+                f"state segment {path} is missing: expected the state directory that belongs to the recovery store; "
+                "restore both together, or start from an empty data directory"
+            )
+        self._written.add(name)
+        return pl.read_ipc(path, memory_map=False)
+
+    def keep_only(self, names: list[str]) -> None:
+        """Say which segments the newest snapshot names; delete what the one before it had given up already."""
+        for name in self._condemned:
+            (self._directory / name).unlink(missing_ok=True)
+        self._written -= self._condemned
+        self._condemned = self._written - set(names)
+
+    def remove_strangers(self, names: list[str]) -> None:
+        """On resume: delete what a lost run left behind."""
+        for path in self._directory.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _writer() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="segments")
+
+
+def _write(directory: Path, name: str, frame: pl.DataFrame) -> str:
+    temporary = directory / f".{name}"
+    with temporary.open("wb") as file:
+        frame.write_ipc(file, compression="uncompressed")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(directory / name)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return name

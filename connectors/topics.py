@@ -1,0 +1,79 @@
+"""Which stream and format each Kafka topic carries: `topics.toml`, the packaged one or the operator's own."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from schemas.errors import TerminalError
+
+STREAMS = frozenset(
+    {"network_fault", "network_topology", "usage_event", "crm_change", "billing_event", "care_interaction"}
+)
+
+# Kafka's own rule for topic names (org.apache.kafka.common.internals.Topic)
+_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_KEYS = ("stream", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfig:
+    """One input topic.
+
+    Attributes:
+        topic: The Kafka topic.
+        stream: The stream (contract) its records belong to, one of `STREAMS`.
+        format: How its records are written: `canonical` or a vendor format of `schemas.formats`.
+    """
+
+    topic: str
+    stream: str
+    format: str
+
+
+def load_topics(path: Path | None = None) -> list[TopicConfig]:
+    """Read the topics of a file, or of the packaged default.
+
+    Args:
+        path: A TOML file with one table per topic; None for the packaged one.
+
+    Returns:
+        The topics in the order of the file.
+
+    Raises:
+        TerminalError: The file cannot be read or says something it must not; one line per mistake.
+    """
+    source = str(path) if path else "the packaged topics.toml"
+    try:
+        text = path.read_text("utf-8") if path else (files("connectors") / "topics.toml").read_text("utf-8")
+        tables = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TerminalError(f"{source} cannot be read as TOML: {error}; correct the file or its path") from error
+    mistakes = [f"{source}: {mistake}" for topic, table in tables.items() for mistake in _mistakes(topic, table)]
+    if not tables:
+        mistakes.append(f"{source}: expected one table per topic, it has none")
+    if mistakes:
+        raise TerminalError("\n".join(mistakes))
+    return [TopicConfig(topic, table["stream"], table["format"]) for topic, table in tables.items()]
+
+
+def _mistakes(topic: str, table: object) -> list[str]:
+    if not _LEGAL_NAME.fullmatch(topic) or topic in (".", ".."):
+        return [f"[{topic!r}] is no legal topic name: letters, digits, '.', '_' and '-', at most 249"]
+    if not isinstance(table, dict):
+        return [f'{topic!r} stands outside of a table: write ["topic.name"] with stream and format below it']
+    mistakes = [f'["{topic}"] does not know {key!r}: only stream and format' for key in table if key not in _KEYS]
+    mistakes += [
+        f'["{topic}"] needs {key} = "…", found {type(table.get(key)).__name__}'
+        for key in _KEYS
+        if not isinstance(table.get(key), str)
+    ]
+    stream = table.get("stream")
+    if isinstance(stream, str) and stream not in STREAMS:
+        mistakes.append(
+            f'["{topic}"] names the unknown stream {stream!r}: expected one of {", ".join(sorted(STREAMS))}'
+        )
+    return mistakes

@@ -1,0 +1,5 @@
+"""The `signalbox` command."""
+
+from flows.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,379 @@
+"""Fault notifications: every customer a network fault touches is told once, on the channel they chose.
+
+    network topics ─ decode ─────────────── track_incidents (one key) ─┐ incidents, to every shard
+    CRM topics ───── decode ─ tokenize ─ shard ────────────────────────┤
+    usage topics ─── decode ─ tokenize ─ shard ────────────────────────┼─ match_faults (one logic per shard)
+    what we said ─── recall (to the tracker too) ──────────────────────┘        │
+                                                                                ├─ notifications.<channel>
+              refused records → <topic>.dlq      late rows → <topic>.late       ├─ tables
+                                                                                └─ counts → metrics
+
+Who is affected and what they are told: `operators/find_affected` and `operators/incidents`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+import numpy as np
+import polars as pl
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.inputs import Source
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from bytewax.outputs import Sink
+
+from connectors.kafka import OutputBatch
+from connectors.metrics import CounterRows
+from connectors.segments import SegmentFiles
+from connectors.tables import TableRows, TableSpec, Tick
+from flows.batch import Batch, Origin
+from flows.operators.decode import DecodeSpec, decode
+from flows.operators.incidents import SEVERITIES, IncidentRules
+from flows.operators.match_faults import MatchFaults, MatchSpec
+from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
+from flows.operators.profiles import CHANNELS
+from flows.operators.shard import shard, split_rows
+from flows.operators.tokenize import TokenizeSpec, tokenize
+from flows.operators.track_incidents import TrackIncidents, TrackSpec
+from flows.operators.watermark import FOREVER
+from flows.refusals import dead_letters, late_letters
+from privacy import Sealer, Tokenizer
+from schemas.blocks import RecordBlock
+from schemas.codec import Decoder, Encoder
+from schemas.contracts import contract
+
+FLOW = "fault-notifications"
+STEPS_VERSION = 1
+"""Changes when a step id or the form of a step's state does: older recovery stores are then refused."""
+NETWORK_STREAMS = ("network_fault", "network_topology")
+TABLES: Mapping[str, TableSpec] = {
+    "incidents": TableSpec("incidents", contract("incidents").polars, latest_by=("incident_id",), order_by="revision"),
+    "affected_customers": TableSpec(
+        "affected_customers", contract("affected_customers").polars, sort_by=("incident_id", "customer_key")
+    ),
+    "notifications": TableSpec(
+        "notifications", contract("notifications").polars, sort_by=("incident_id", "customer_key")
+    ),
+}
+_SECOND = 1_000_000
+_KEEP = {"crm_change": frozenset({"email", "msisdn"}), "usage_event": frozenset[str]()}
+_FINGERPRINTS = {"crm_change": {"site": "site_id"}, "usage_event": {"cell": "cell_id", "event": "event_id"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultConfig:
+    """What a telco may want otherwise. `shards` and `writers` are persisted formats: they cannot change later.
+
+    Attributes:
+        shards: Parts the customers are split into.
+        writers: Transactional writers of each sink.
+        presence_window_seconds: How long before a fault a use of a cell counts.
+        hold_down_seconds: How long a fault must last before anybody is told.
+        min_severity: The least severe fault (X.733) that is told.
+        notify_updates: Whether a change of severity or expected end is told.
+        max_delay_seconds: By stream, how far its rows may be out of order; a replay waits for that.
+        allowed_lateness_seconds: How much later than `max_delay` usage may come before it goes to the late topic.
+        max_future_seconds: How far an event time may run ahead of its Kafka timestamp.
+        retention_seconds: How long closed incidents, and presence beyond the window, are kept for late rows.
+    """
+
+    shards: int = 16
+    writers: int = 4
+    presence_window_seconds: int = 1800
+    hold_down_seconds: int = 0
+    min_severity: str = "minor"
+    notify_updates: bool = False
+    max_delay_seconds: Mapping[str, int] = field(
+        default_factory=lambda: {"network_fault": 60, "network_topology": 60, "crm_change": 60, "usage_event": 60}
+    )
+    allowed_lateness_seconds: int = 240
+    max_future_seconds: int = 600
+    retention_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        for name in ("shards", "writers", "presence_window_seconds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1")
+        for name in ("hold_down_seconds", "allowed_lateness_seconds", "max_future_seconds", "retention_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0")
+        if self.min_severity not in SEVERITIES[1:]:
+            raise ValueError(f"min_severity: expected one of {', '.join(SEVERITIES[1:])}")
+        if set(self.max_delay_seconds) != {*NETWORK_STREAMS, "crm_change", "usage_event"}:
+            raise ValueError("max_delay_seconds: expected network_fault, network_topology, crm_change and usage_event")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultIO:
+    """All that the flow touches.
+
+    Attributes:
+        network: Blocks of all fault and topology topics.
+        subscribers: Blocks of all CRM topics.
+        usage: Blocks of all usage topics.
+        published: What the notification writers had published, then a tick an epoch.
+        notifications: Takes (writer, OutputBatch), for topics `notifications.<channel>`.
+        rejects: Takes (writer, OutputBatch), for topics `<topic>.dlq` and `<topic>.late`.
+        tables: Takes ("0", TableRows or Tick).
+        metrics: Takes ("0", CounterRows or Tick).
+        decoders: By topic.
+        published_decoder: For the notification topics.
+        encoder: Of notifications.
+        tokenizer: Makes tokens, keys and fingerprints.
+        sealer: Seals dead letters.
+        origins: Every (topic, partition) that is read.
+        output_partitions: Partitions of every topic that is written.
+        state_dir: Where state segments lie.
+    """
+
+    network: Source[RecordBlock]
+    subscribers: Source[RecordBlock]
+    usage: Source[RecordBlock]
+    published: Source[RecordBlock]
+    notifications: Sink[tuple[str, OutputBatch]]
+    rejects: Sink[tuple[str, OutputBatch]]
+    tables: Sink[tuple[str, TableRows | Tick]]
+    metrics: Sink[tuple[str, CounterRows | Tick]]
+    decoders: Mapping[str, Decoder]
+    published_decoder: Decoder
+    encoder: Encoder
+    tokenizer: Tokenizer
+    sealer: Sealer
+    origins: tuple[tuple[str, int], ...]
+    output_partitions: int
+    state_dir: Path
+
+
+def build(config: FaultConfig, io: FaultIO) -> Dataflow:
+    """Connect the steps. Step ids are a persisted format."""
+    shards = config.shards
+    flow = Dataflow("fault_notifications")
+    decoding = DecodeSpec(decoders=io.decoders, max_future=config.max_future_seconds * _SECOND)
+    tokenizing = TokenizeSpec(tokens=io.tokenizer, keep=_KEEP, fingerprints=_FINGERPRINTS)
+
+    said = op.flat_map("recall", op.input("read_published", flow, io.published), _recall(io, shards))
+    # said: KeyedStream[Recalled], keyed "network" and by shard
+    network = decode("decode_network", op.input("read_network", flow, io.network), decoding)
+    subscribers = decode("decode_subscribers", op.input("read_subscribers", flow, io.subscribers), decoding)
+    usage = decode("decode_usage", op.input("read_usage", flow, io.usage), decoding)
+
+    rows = op.map("key_network", network.rows, lambda batch: ("network", batch))
+    told = op.filter("recall_network", said, lambda item: item[0] == "network")
+    tracked = op.stateful_batch("track_incidents", op.merge("merge_network", told, rows), _tracker(config, io))
+    # tracked: KeyedStream[IncidentUpdate | TableOutput | Counted]
+
+    incidents = op.flat_map("share_incidents", tracked, lambda item: _to_every_shard(item[1], shards))
+    private_subscribers = tokenize("tokenize_subscribers", subscribers.rows, tokenizing)
+    private_usage = tokenize("tokenize_usage", usage.rows, tokenizing)
+    inputs = op.merge(
+        "merge_shards",
+        op.filter("recall_shards", said, lambda item: item[0] != "network"),
+        incidents,
+        shard("shard_subscribers", private_subscribers, shards),
+        shard("shard_usage", private_usage, shards),
+    )  # KeyedStream[Recalled | IncidentUpdate | Batch]
+    matched = op.stateful_batch("match_faults", inputs, _matcher(config, io))
+    # matched: KeyedStream[Notifications | TableOutput | LateRows | Counted]
+
+    notifications = op.flat_map(
+        "address_notifications", _only("pick_notifications", matched, Notifications), _address(config, io)
+    )
+    op.output("write_notifications", notifications, io.notifications)
+
+    refused = op.merge("merge_refused", network.refused, subscribers.refused, usage.refused)
+    late = _only("pick_late", matched, LateRows)
+    rejects = op.merge(
+        "merge_rejects",
+        op.flat_map(
+            "seal_refused",
+            refused,
+            lambda each: dead_letters(each, io.sealer, FLOW, io.output_partitions, config.writers),
+        ),
+        op.flat_map("address_late", late, lambda each: late_letters(each, io.output_partitions, config.writers)),
+    )  # KeyedStream[OutputBatch]
+    op.output("write_rejects", rejects, io.rejects)
+
+    outputs = op.merge(
+        "merge_tables",
+        _only("pick_incident_rows", tracked, TableOutput),
+        _only("pick_customer_rows", matched, TableOutput),
+    )
+    table_rows = op.map("key_tables", outputs, lambda each: ("0", TableRows(each.table, each.rows)))
+    table_ticks = op.flat_map("tick_tables", told, lambda item: _tick(item[1], Tick()))
+    op.output("write_tables", op.merge("merge_table_ticks", table_rows, table_ticks), io.tables)
+
+    counted = op.merge(
+        "merge_counted",
+        network.counted,
+        subscribers.counted,
+        usage.counted,
+        _only("pick_network_counts", tracked, Counted),
+        _only("pick_customer_counts", matched, Counted),
+    )
+    counts = op.map("key_counts", counted, lambda each: ("0", CounterRows(each.name, dict(each.labels), each.amount)))
+    count_ticks = op.flat_map("tick_counts", told, lambda item: _tick(item[1], Tick()))
+    op.output("write_counts", op.merge("merge_count_ticks", counts, count_ticks), io.metrics)
+    return flow
+
+
+def _recall(io: FaultIO, shards: int) -> Callable[[RecordBlock], list[tuple[str, Recalled]]]:
+    """Read back what was published: to the tracker, and to the shards of the customers."""
+
+    def recall(block: RecordBlock) -> list[tuple[str, Recalled]]:
+        origin = Origin("published", block.partition)
+        if not len(block):
+            empty = _with_customer(pl.DataFrame(schema=contract("notification").polars))
+            done = Recalled(origin, empty, block.caught_up)
+            return [("network", done), *((str(number), done) for number in range(shards))]
+        rows = _with_customer(io.published_decoder.decode(block).rows.drop("_row"))
+        slices = enumerate(split_rows(rows, shards))
+        by_shard = [(str(number), Recalled(origin, part, complete=False)) for number, part in slices if part.height]
+        return [("network", Recalled(origin, rows, complete=False)), *by_shard]
+
+    return recall
+
+
+def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
+    number = pl.col("customer_key").str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64)
+    return rows.with_columns(number.alias("customer"))
+
+
+class _TrackStep(StatefulBatchLogic[Any, Any, Any]):
+    """Lends track_incidents the clock."""
+
+    def __init__(self, logic: TrackIncidents) -> None:
+        self._logic = logic
+
+    def on_batch(self, values: list[Batch | Recalled]) -> tuple[list[Any], bool]:
+        return list(self._logic.on_batch(values, _now())), False
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        return list(self._logic.advance(_now())), False
+
+    def notify_at(self) -> datetime | None:
+        due = self._logic.next_look()
+        return None if due >= FOREVER else datetime.fromtimestamp(due / _SECOND, UTC)
+
+    def snapshot(self) -> Any:
+        return self._logic.snapshot()
+
+
+class _MatchStep(StatefulBatchLogic[Any, Any, Any]):
+    def __init__(self, logic: MatchFaults) -> None:
+        self._logic = logic
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        return list(self._logic.on_batch(values)), False
+
+    def snapshot(self) -> Any:
+        return self._logic.snapshot()
+
+
+def _tracker(config: FaultConfig, io: FaultIO) -> Callable[[Any], _TrackStep]:
+    spec = TrackSpec(
+        rules=IncidentRules(hold_down=config.hold_down_seconds * _SECOND, min_severity=config.min_severity),
+        delays=_delays(config, io, *NETWORK_STREAMS),
+        published=_published(config),
+        retention=config.retention_seconds * _SECOND,
+    )
+
+    def fingerprint(names: Any) -> Any:
+        return io.tokenizer.fingerprints(pl.Series(sorted(names), dtype=pl.String)).to_numpy()
+
+    def make(resume: Any) -> _TrackStep:
+        place = _place(resume)
+        store = SegmentFiles(io.state_dir / "track_incidents" / place / "topology")
+        return _TrackStep(TrackIncidents(spec, fingerprint, store, place, resume))
+
+    return make
+
+
+def _matcher(config: FaultConfig, io: FaultIO) -> Callable[[Any], _MatchStep]:
+    usage = _delays(config, io, "usage_event")
+    spec = MatchSpec(
+        delays=_delays(config, io, "crm_change") | usage,
+        published=_published(config),
+        presence_window=config.presence_window_seconds * _SECOND,
+        lateness=(config.max_delay_seconds["usage_event"] + config.allowed_lateness_seconds) * _SECOND,
+        retention=config.retention_seconds * _SECOND,
+        notify_updates=config.notify_updates,
+    )
+
+    def make(resume: Any) -> _MatchStep:
+        place = _place(resume)
+        root = io.state_dir / "match_faults" / place
+        return _MatchStep(MatchFaults(spec, lambda table: SegmentFiles(root / table), place, resume))
+
+    return make
+
+
+def _place(resume: Any) -> str:
+    # Bytewax does not tell a logic its key, so each one names its own directory, and its snapshots remember it
+    return str(resume.place) if resume is not None else secrets.token_hex(8)
+
+
+def _delays(config: FaultConfig, io: FaultIO, *streams: str) -> dict[Origin, int]:
+    named = {topic: decoder.contract.name for topic, decoder in io.decoders.items()}
+    return {
+        Origin(topic, partition): config.max_delay_seconds[named[topic]] * _SECOND
+        for topic, partition in io.origins
+        if named[topic] in streams
+    }
+
+
+def _published(config: FaultConfig) -> tuple[Origin, ...]:
+    return tuple(Origin("published", writer) for writer in range(config.writers))
+
+
+def _to_every_shard(message: Any, shards: int) -> list[tuple[str, IncidentUpdate]]:
+    if not isinstance(message, IncidentUpdate):
+        return []
+    return [(str(number), message) for number in range(shards)]
+
+
+def _only(step_id: str, up: KeyedStream[Any], kind: type[Any]) -> Stream[Any]:
+    return op.filter_map(step_id, up, lambda item: item[1] if isinstance(item[1], kind) else None)
+
+
+def _tick(recalled: Recalled, tick: Any) -> list[tuple[str, Any]]:
+    return [("0", tick)] if recalled.complete else []
+
+
+def _address(config: FaultConfig, io: FaultIO) -> Callable[[Notifications], list[tuple[str, OutputBatch]]]:
+    """Encode notifications, each for its channel's topic and its customer's partition."""
+    columns = list(contract("notification").polars)
+
+    def address(notifications: Notifications) -> list[tuple[str, OutputBatch]]:
+        rows = _with_customer(notifications.rows)
+        partition = (pl.col("customer") % io.output_partitions).cast(pl.Int32).alias("_partition")
+        writer = (pl.col("_partition") % config.writers).alias("_writer")
+        placed = rows.with_columns(partition).with_columns(writer)
+        groups = placed.partition_by("channel", "_writer", as_dict=True, maintain_order=True)
+        return [
+            (
+                str(number),
+                OutputBatch(
+                    topic=f"notifications.{channel}",
+                    partitions=part["_partition"].to_numpy(),
+                    keys=[key.encode() for key in part["customer_key"]],
+                    values=list(io.encoder.encode(part.select(columns))),
+                    ids=part["notification_id"].to_list(),
+                    headers=None,
+                    triggered_ms=part["ingested_ms"].to_numpy().astype(np.int64),
+                ),
+            )
+            for (channel, number), part in groups.items()
+            if channel in CHANNELS
+        ]
+
+    return address
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp() * _SECOND)

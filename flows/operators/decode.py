@@ -1,0 +1,127 @@
+"""decode: record blocks into batches of canonical rows; what cannot be read comes out beside them.
+
+Stateless. A row whose event time lies more than `max_future` after its record's Kafka timestamp is not believed: one clock gone
+mad would make every honest row late. The Kafka timestamp is part of the input, so a replay decides alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import bytewax.operators as op
+import polars as pl
+from bytewax.dataflow import Stream, operator
+
+from flows.batch import Batch, Origin
+from flows.operators.messages import Counted
+from schemas.blocks import RecordBlock
+from schemas.codec import Decoded, Decoder, Rejected
+
+__all__ = ["DecodeSpec", "DecodeStreams", "Refused", "decode", "decode_block"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Records of one block that could not be read."""
+
+    block: RecordBlock
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeSpec:
+    """Which decoder reads which topic, and how far a row's time may run ahead of Kafka's, microseconds."""
+
+    decoders: Mapping[str, Decoder]
+    max_future: int
+
+    def __post_init__(self) -> None:
+        if self.max_future < 0:
+            raise ValueError("expected max_future of at least 0 microseconds")
+
+
+@dataclass(frozen=True)
+class DecodeStreams:
+    """What decode gives out."""
+
+    rows: Stream[Batch]
+    refused: Stream[Refused]
+    counted: Stream[Counted]
+
+
+def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused | None, list[Counted]]:
+    """Decode one block.
+
+    Returns:
+        The batch (perhaps without rows: it still carries progress), the refused records if any, and counts. Rows of a
+        record that is refused in part are all left out.
+    """
+    decoder = spec.decoders[block.topic]
+    decoded = decoder.decode(block) if len(block) else Decoded(_no_rows(decoder))
+    rows, rejected = decoded.rows, list(decoded.rejected)
+    stamps = pl.Series("_timestamp", block.timestamps_ms)
+    rows = rows.with_columns(
+        stamps.gather(rows["_row"]).alias("_timestamp"), pl.Series("_offset", block.offsets).gather(rows["_row"])
+    )
+    mad = _ahead_of_kafka(rows, spec.max_future)
+    if len(mad):
+        message = "event_time: expected at most the record's Kafka timestamp and max_future, got a later time"
+        rejected += [Rejected(row, "future_event_time", message) for row in mad]
+        rejected.sort(key=lambda each: each.row)
+        rows = rows.filter(~pl.col("_row").is_in(mad))
+    seen = pl.col("event_time").cast(pl.Int64).cum_max().shift(1).alias("_seen")
+    rows = rows.with_columns(seen).drop("_row")
+    newest = rows["event_time"].cast(pl.Int64).max()
+    batch = Batch(
+        Origin(block.topic, block.partition),
+        decoder.contract.name,
+        rows,
+        None if newest is None else int(newest),  # type: ignore[arg-type]
+        block.caught_up,
+        block.finished,
+    )
+    refused = Refused(block, rejected) if rejected else None
+    return batch, refused, _counts(block.topic, len(block), decoded.empty, rejected)
+
+
+@operator
+def decode(step_id: str, up: Stream[RecordBlock], spec: DecodeSpec) -> DecodeStreams:
+    """Decode every block.
+
+    Args:
+        step_id: Unique name of the step.
+        up: Blocks of the topics that the spec has decoders for.
+        spec: How.
+    """
+    done = op.flat_map("decode_block", up, lambda block: _parts(block, spec))
+    return DecodeStreams(
+        op.filter_map("rows", done, lambda part: part if isinstance(part, Batch) else None),
+        op.filter_map("refused", done, lambda part: part if isinstance(part, Refused) else None),
+        op.filter_map("counted", done, lambda part: part if isinstance(part, Counted) else None),
+    )
+
+
+def _parts(block: RecordBlock, spec: DecodeSpec) -> list[Batch | Refused | Counted]:
+    batch, refused, counts = decode_block(block, spec)
+    return [batch, *([refused] if refused else []), *counts]
+
+
+def _no_rows(decoder: Decoder) -> pl.DataFrame:
+    return pl.DataFrame(schema={**decoder.contract.polars, "_row": pl.UInt32})
+
+
+def _ahead_of_kafka(rows: pl.DataFrame, max_future: int) -> pl.Series:
+    ahead = pl.col("event_time").cast(pl.Int64) - pl.col("_timestamp") * 1000 > max_future
+    return rows.filter((pl.col("_timestamp") >= 0) & ahead)["_row"].unique()
+
+
+def _counts(topic: str, records: int, empty: int, rejected: list[Rejected]) -> list[Counted]:
+    label = ("topic", topic)
+    counted = [Counted("records_consumed", (label,), records)] if records else []
+    if empty:
+        counted.append(Counted("records", (label, ("outcome", "used")), empty))
+    for reason, amount in sorted(Counter(each.reason for each in rejected).items()):
+        counted.append(Counted("records_rejected", (label, ("reason", reason)), amount))
+    return counted

@@ -1,0 +1,89 @@
+"""Notification rows: what is told to whom, as rows of the `notification` contract."""
+
+from __future__ import annotations
+
+import hashlib
+
+import polars as pl
+
+from flows.operators.incidents import Incident, Wording
+from flows.operators.watermark import FOREVER
+from schemas.contracts import contract
+
+_TIME = pl.Datetime("us", "UTC")
+
+
+def notification_id(incident_id: str, customer_key: str, phase: str, moment: int | None = None) -> str:
+    """Name a notification after what it is about, so that a replay names it alike; 32 hex characters.
+
+    Args:
+        incident_id: The incident.
+        customer_key: The customer.
+        phase: `raised`, `updated` or `cleared`.
+        moment: For an update, when the incident changed, microseconds.
+    """
+    about = f"{incident_id}|{customer_key}|{phase}" + ("" if moment is None else f"|{moment}")
+    return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
+
+
+def notification_rows(
+    incident: Incident, told: pl.DataFrame, phase: str, moment: pl.Expr, ingested_ms: int, update: int | None = None
+) -> pl.DataFrame:
+    """Word one phase of an incident for the customers told.
+
+    Args:
+        incident: The incident.
+        told: `customer_key`, `outcome` (the channel), `contact`, `language`, `cause`, `affected_at` (Int64).
+        phase: `raised`, `updated` or `cleared`.
+        moment: When each is told, microseconds, as an expression over `told`.
+        ingested_ms: Kafka's time of the record that caused it.
+        update: For an update, when the incident changed.
+
+    Returns:
+        The contract's columns and `ingested_ms`.
+    """
+    kind = "planned_work" if incident.planned else "outage"
+    columns = contract("notification").polars
+    ends = [wording.start for wording in incident.wordings[1:]] + [FOREVER]
+    parts = []
+    timed = told.with_columns(moment.alias("moment"))
+    for wording, end in zip(incident.wordings, ends, strict=True):
+        rows = timed.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
+        keys = rows["customer_key"].to_list()
+        ids = [notification_id(incident.incident_id, key, phase, update) for key in keys]
+        parts.append(
+            rows.select(
+                pl.Series("notification_id", ids, pl.String),
+                pl.lit(phase).alias("phase"),
+                pl.lit(f"{kind}_{phase}").alias("template"),
+                pl.col("outcome").alias("channel"),
+                pl.col("contact").alias("contact_token"),
+                "customer_key",
+                "language",
+                "cause",
+                pl.col("affected_at").cast(_TIME),
+                pl.col("moment").cast(_TIME).alias("event_time"),
+                *_constants(incident, wording, phase),
+                pl.lit(ingested_ms, pl.Int64).alias("ingested_ms"),
+            ).select(*columns, "ingested_ms")
+        )
+    return pl.concat(parts)
+
+
+def _constants(incident: Incident, wording: Wording, phase: str) -> list[pl.Expr]:
+    cleared_at = incident.closed_at if phase == "cleared" else None
+    return [
+        pl.lit(incident.incident_id).alias("incident_id"),
+        pl.lit(incident.fault_id).alias("fault_id"),
+        pl.lit(wording.severity).alias("severity"),
+        pl.lit(pl.Series([list(wording.services)], dtype=pl.List(pl.String))).first().alias("services"),
+        pl.lit(incident.element_id).alias("element_id"),
+        pl.lit(incident.element_type, pl.String).alias("element_type"),
+        pl.lit(incident.site_id, pl.String).alias("site_id"),
+        pl.lit(incident.region, pl.String).alias("region"),
+        pl.lit(incident.probable_cause, pl.String).alias("probable_cause"),
+        pl.lit(incident.planned).alias("planned"),
+        pl.lit(incident.opened_at, pl.Int64).cast(_TIME).alias("opened_at"),
+        pl.lit(wording.expected_clear_time, pl.Int64).cast(_TIME).alias("expected_clear_time"),
+        pl.lit(cleared_at, pl.Int64).cast(_TIME).alias("cleared_at"),
+    ]

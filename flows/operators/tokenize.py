@@ -1,0 +1,79 @@
+"""tokenize: personal data out, tokens and keys in; the first step after decoding.
+
+Stateless. `customer_id` becomes `customer_key` (String) and `customer` (UInt64, its first 64 bits); every other column that the
+contract marks as personal becomes a token, or goes when the flow does not keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import bytewax.operators as op
+import polars as pl
+from bytewax.dataflow import Stream, operator
+
+from flows.batch import Batch
+from schemas.contracts import contract
+
+__all__ = ["TokenizeSpec", "Tokens", "tokenize", "tokenize_batch"]
+
+
+class Tokens(Protocol):
+    """What makes tokens of columns; `privacy.Tokenizer` is one."""
+
+    def tokens(self, column: pl.Series, pii_class: str) -> pl.Series: ...  # noqa: D102
+    def customer_keys(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
+    def customer_numbers(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
+    def fingerprints(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizeSpec:
+    """How rows lose their personal data.
+
+    Attributes:
+        tokens: Makes the tokens.
+        keep: Personal columns to keep as tokens, by stream; others are dropped.
+        fingerprints: Columns to add as fingerprints (UInt64), by stream: new name → column.
+    """
+
+    tokens: Tokens
+    keep: Mapping[str, frozenset[str]]
+    fingerprints: Mapping[str, Mapping[str, str]]
+
+    def __post_init__(self) -> None:
+        for stream, columns in self.keep.items():
+            unknown = columns - set(contract(stream).pii)
+            if unknown:
+                raise ValueError(f"{stream} has no personal columns {', '.join(sorted(unknown))}")
+
+
+def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> Batch:
+    """Replace the personal data of a batch. Shape: the same rows."""
+    rows, kept = batch.rows, spec.keep.get(batch.stream, frozenset())
+    added = [
+        spec.tokens.fingerprints(rows[column]).alias(name)
+        for name, column in spec.fingerprints.get(batch.stream, {}).items()
+    ]
+    for column, pii_class in contract(batch.stream).pii.items():
+        if column == "customer_id":
+            added.append(spec.tokens.customer_keys(rows[column]).alias("customer_key"))
+            added.append(spec.tokens.customer_numbers(rows[column]).alias("customer"))
+        elif column in kept:
+            added.append(spec.tokens.tokens(rows[column], pii_class).alias(column))
+    personal = [column for column in contract(batch.stream).pii if column not in kept]
+    return replace(batch, rows=rows.with_columns(added).drop(personal))
+
+
+@operator
+def tokenize(step_id: str, up: Stream[Batch], spec: TokenizeSpec) -> Stream[Batch]:
+    """Tokenize every batch.
+
+    Args:
+        step_id: Unique name of the step.
+        up: Batches as decoded.
+        spec: How.
+    """
+    return op.map("tokenize_batch", up, lambda batch: tokenize_batch(batch, spec))

@@ -1,0 +1,230 @@
+"""The keyring: every secret Signalbox holds, in one file that only its owner may read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from privacy.errors import KeyringError
+from privacy.keyfile import JOIN_BYTES, SIV_BYTES, Key, KeyFile, parse, render
+
+
+class Keyring:
+    """Keys that make and open tokens, seal dead letters, and derive what joins on.
+
+    - *Token keys* (AES-SIV, 64 bytes): the primary makes new tokens, retired ones still open theirs. `rotate` adds one.
+    - *Join key* (32 bytes): customer keys and fingerprints are derived from it. It outlives rotations, so streams
+      tokenized before and after one still join, and shards keep their customers.
+    - *Sealing key* (AES-SIV, 64 bytes): dead letters.
+
+    A keyring does not change once loaded, shows no key in its `repr` and cannot be pickled, so that no key reaches a
+    recovery store or another process.
+    """
+
+    __slots__ = ("_file", "path")
+
+    def __init__(self, path: Path, file: KeyFile) -> None:
+        self.path = path
+        self._file = file
+
+    @classmethod
+    def load(cls, path: str | Path) -> Keyring:
+        """Read a keyring.
+
+        Raises:
+            KeyringError: It is not there, others may read it, or it is damaged.
+        """
+        path = Path(path)
+        return cls(path, parse(_read_private(path), str(path)))
+
+    @classmethod
+    def create(cls, path: str | Path) -> Keyring:
+        """Make a keyring of fresh random keys, durably.
+
+        The file appears whole or not at all. Its directory is made when missing, mode 0700.
+
+        Raises:
+            KeyringError: The file exists (it is never overwritten), or cannot be written.
+        """
+        path = Path(path)
+        file = KeyFile(
+            tokens=(Key("k1", _now(), secrets.token_bytes(SIV_BYTES)),),
+            join=Key("j1", _now(), secrets.token_bytes(JOIN_BYTES)),
+            sealing=Key("s1", _now(), secrets.token_bytes(SIV_BYTES)),
+        )
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(path.parent), _written(path, render(file)) as temporary:
+                _link_new(temporary, path)
+        except OSError as error:
+            raise KeyringError(
+                f"the keyring {path} cannot be written ({error.strerror}): expected a directory we may write to"
+            ) from error
+        return cls.load(path)
+
+    def rotate(self) -> Keyring:
+        """Add a new primary token key to the file; the old ones still open their tokens.
+
+        Running processes go on with the keyring they have loaded, until they start again. Rotations at the same time
+        wait for each other.
+
+        Returns:
+            The keyring as it is in the file now.
+
+        Raises:
+            KeyringError: The file cannot be read or written any more.
+        """
+        try:
+            with _locked(self.path.parent):
+                file = Keyring.load(self.path)._file  # somebody may have rotated it since we read it
+                number = max(int(key.id[1:]) for key in file.tokens) + 1
+                fresh = Key(f"k{number}", _now(), secrets.token_bytes(SIV_BYTES))
+                rotated = replace(file, tokens=(*file.tokens, fresh))
+                with _written(self.path, render(rotated)) as temporary:
+                    owner = self.path.stat()
+                    os.chown(temporary, owner.st_uid, owner.st_gid)  # root may rotate what a service reads
+                    temporary.replace(self.path)
+        except OSError as error:
+            raise KeyringError(
+                f"the keyring {self.path} cannot be written ({error.strerror}): expected a directory we may write to"
+            ) from error
+        return Keyring.load(self.path)
+
+    @property
+    def primary_id(self) -> str:
+        """The id of the key that makes new tokens."""
+        return self._file.tokens[-1].id
+
+    @property
+    def token_key_ids(self) -> tuple[str, ...]:
+        """The ids of all token keys, oldest first; the last is the primary."""
+        return tuple(key.id for key in self._file.tokens)
+
+    @property
+    def sealing_id(self) -> str:
+        """The id of the sealing key."""
+        return self._file.sealing.id
+
+    def token_key(self, key_id: str) -> bytes:
+        """An AES-SIV key for tokens, 64 bytes.
+
+        Raises:
+            KeyringError: There is no such key here.
+        """
+        for key in self._file.tokens:
+            if key.id == key_id:
+                return key.secret
+        raise KeyringError(
+            f"the keyring {self.path} lacks the key of this token: expected one of {', '.join(self.token_key_ids)}; "
+            "use the keyring that made it"
+        )
+
+    def sealing_key(self, key_id: str) -> bytes:
+        """The AES-SIV key for dead letters, 64 bytes.
+
+        Raises:
+            KeyringError: There is no such key here.
+        """
+        if key_id != self._file.sealing.id:
+            raise KeyringError(
+                f"the keyring {self.path} lacks the sealing key of this dead letter: expected {self._file.sealing.id}; "
+                "use the keyring that sealed it"
+            )
+        return self._file.sealing.secret
+
+    def join_key(self, purpose: str) -> bytes:
+        """A 32-byte key derived from the join key, unrelated for every purpose.
+
+        Source: RFC 5869, section 2.3 (HKDF-Expand; the join key is uniformly random and needs no extraction).
+        """
+        return HKDFExpand(SHA256(), 32, f"signalbox {purpose}".encode()).derive(self._file.join.secret)
+
+    def __repr__(self) -> str:
+        return f"Keyring({str(self.path)!r}, primary={self.primary_id!r}, tokens={list(self.token_key_ids)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise KeyringError("a keyring cannot be pickled or copied: load it where it is needed, by its path")
+
+
+def _read_private(path: Path) -> bytes:
+    """The file's bytes, from a file that nobody but its owner may touch.
+
+    The mode is asked of the open file, so that nothing can be swapped in between.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise KeyringError(
+                    f"the keyring {path} is open to others (mode {mode:04o}): expected 0600; run chmod 600 {path}, "
+                    "and replace the keys if others had access"
+                )
+            return file.read()
+    except FileNotFoundError as error:
+        raise KeyringError(f"no keyring at {path}: expected the file that `signalbox keys create` makes") from error
+    except OSError as error:
+        raise KeyringError(
+            f"the keyring {path} cannot be read ({error.strerror}): expected a file of ours, mode 0600"
+        ) from error
+
+
+@contextmanager
+def _written(path: Path, data: bytes) -> Iterator[Path]:
+    """A new file beside `path`, on disk to the last byte; what remains of it is removed.
+
+    The directory is synced when the body, which moves the file into place, has run.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+    with _directory(path.parent) as directory:
+        os.fsync(directory)
+
+
+def _link_new(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename, fails when the name is taken
+    except FileExistsError as error:
+        raise KeyringError(
+            f"there is a keyring at {path}: expected no file, for overwriting one makes its tokens unreadable; "
+            "rotate it, or choose another path"
+        ) from error
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Nobody else changes a keyring in this directory meanwhile; a lock of a dead process is no lock."""
+    with _directory(directory) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,201 @@
+"""Tokens, customer keys and fingerprints: what the rest of the system sees instead of personal data."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import numpy as np
+import polars as pl
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from privacy.aes import ColumnarCmac, ColumnarSiv, Sealed
+from privacy.errors import KeyringError
+from privacy.keyring import Keyring
+from privacy.ragged import Bytes, Ragged, strings
+
+PII_CLASSES = frozenset(
+    {"account", "address", "birth_date", "customer", "email", "imsi", "msisdn", "name", "text"},
+)
+"""The classes of personal data. The class is bound into a token: equal values of two classes have unlike tokens."""
+
+_TOKEN = re.compile(r"([a-z_]+)\.([a-z][0-9]+)\.([A-Za-z0-9_-]+)")
+_SAMPLE = 256
+_SLICE = 16_384
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+
+
+class Tokenizer:
+    """Turns columns of personal data into tokens and keys, and one token back.
+
+    Everything is deterministic: the same value under the same keyring gives the same result in every process.
+
+    Columns are String columns; nulls stay null; the result has the column's name and length. One process has one
+    tokenizer and uses it from one thread: it is not safe to share between threads.
+
+    Attributes:
+        made: Tokens made so far.
+    """
+
+    def __init__(self, keyring: Keyring) -> None:
+        self.made = 0
+        self._keyring = keyring
+        self._sivs: dict[str, ColumnarSiv] = {}
+        self._customers = ColumnarCmac(keyring.join_key("customer"))
+        self._fingerprints = ColumnarCmac(keyring.join_key("fingerprint"))
+
+    def tokens(self, column: pl.Series, pii_class: str) -> pl.Series:
+        """Tokenize values of one class of personal data with the primary key, exactly as they are written.
+
+        Args:
+            column: The values.
+            pii_class: One of `PII_CLASSES`.
+
+        Returns:
+            String: `class.key_id.base64url`, the last part the AES-SIV of the value without padding.
+
+        Raises:
+            ValueError: There is no such class.
+            TypeError: The column is not String.
+
+        Source: RFC 5297 (class as associated data), RFC 4648 section 5.
+        """
+        siv, present = self._siv(pii_class), _present(column)
+        self.made += len(present)
+        prefix = f"{pii_class}.{self._keyring.primary_id}.".encode()
+        if not _repeats(present):
+            return _with_nulls(_tokens(present, siv, prefix), column)
+        once = present.unique()
+        made = present.replace_strict(once, _tokens(once, siv, prefix), return_dtype=pl.String)
+        return _with_nulls(made, column)
+
+    def customer_keys(self, column: pl.Series) -> pl.Series:
+        """The keys that streams join on: AES-CMAC of the canonical customer id, under a key that outlives rotations.
+
+        Canonical is: without white space (Unicode's) at either end, in normal form C. Nothing else is changed: case
+        and leading zeros tell customers apart.
+
+        Returns:
+            String, 32 hex characters, uniformly distributed.
+
+        Source: RFC 4493.
+        """
+        tags = self._customers.tags(_canonical(_present(column)))
+        text = _HEX[tags].view(np.uint8)
+        return _with_nulls(strings(text, np.full(len(text), 32)), column)
+
+    def customer_numbers(self, column: pl.Series) -> pl.Series:
+        """The first 64 bits of each customer key, big-endian, as UInt64: what state is keyed by."""
+        return _with_nulls(_numbers(self._customers.tags(_canonical(_present(column)))), column)
+
+    def fingerprints(self, column: pl.Series) -> pl.Series:
+        """A keyed 64-bit hash of any text, for event ids and cells, as UInt64.
+
+        The text is hashed exactly as it is written, under a key unrelated to that of customer keys. It does not change
+        when keys rotate.
+
+        Source: RFC 4493, the first 64 bits of the tag, big-endian.
+        """
+        return _with_nulls(_numbers(self._fingerprints.tags(Ragged.of(_present(column)))), column)
+
+    def open(self, token: str) -> str:
+        """The value of one token, made with the primary or any older key of this keyring.
+
+        Raises:
+            KeyringError: It is no token, its key is not in the keyring, or it was tampered with.
+        """
+        match = _TOKEN.fullmatch(token)
+        if not match or match[1] not in PII_CLASSES:
+            raise KeyringError("this is no token: expected class.key_id.base64url; give it as it was stored")
+        pii_class, key_id, text = match.groups()
+        cipher = AESSIV(self._keyring.token_key(key_id))
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return cipher.decrypt(sealed, [pii_class.encode()]).decode()
+        except (InvalidTag, ValueError):
+            pass
+        raise KeyringError(
+            f"the token does not open with key {key_id} of {self._keyring.path}: expected a token that this keyring "
+            "made, unchanged; use the keyring that made it"
+        )
+
+    def _siv(self, pii_class: str) -> ColumnarSiv:
+        if pii_class not in self._sivs:
+            if pii_class not in PII_CLASSES:
+                raise ValueError(f"no such class of personal data: expected one of {', '.join(sorted(PII_CLASSES))}")
+            key = self._keyring.token_key(self._keyring.primary_id)
+            self._sivs[pii_class] = ColumnarSiv(key, [pii_class.encode()])
+        return self._sivs[pii_class]
+
+
+def _repeats(values: pl.Series) -> bool:
+    """Whether tokenizing each distinct value once is likely to pay.
+
+    Finding them and putting their tokens back costs 140 ns a row, a token of 12 bytes 300 ns.
+    """
+    sample = values.gather_every(max(len(values) // _SAMPLE, 1))
+    return len(values) >= _SAMPLE and sample.n_unique() * 2 < len(sample)
+
+
+def _tokens(values: pl.Series, siv: ColumnarSiv, prefix: bytes) -> pl.Series:
+    """Tokens, a slice at a time: what is worked on fits the processor's cache, and memory is bounded."""
+    slices = [_slice_tokens(values.slice(at, _SLICE), siv, prefix) for at in range(0, len(values), _SLICE)]
+    return pl.concat(slices) if slices else pl.Series(dtype=pl.String)
+
+
+def _slice_tokens(values: pl.Series, siv: ColumnarSiv, prefix: bytes) -> pl.Series:
+    ragged = Ragged.of(values)
+    pieces = [(sealed.rows, _text(sealed, prefix)) for sealed in siv.seal(ragged)]
+    if len(long_rows := ragged.long_rows()):
+        sealed_long = (siv.one(ragged.value(row)) for row in long_rows)
+        text = [(prefix + base64.urlsafe_b64encode(data).rstrip(b"=")).decode() for data in sealed_long]
+        pieces.append((long_rows, pl.Series(text)))
+    if len(pieces) == 1:
+        return pieces[0][1]
+    order = np.concatenate([rows for rows, _ in pieces])
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return pl.concat([text for _, text in pieces]).gather(pl.Series(back))
+
+
+def _text(sealed: Sealed, prefix: bytes) -> pl.Series:
+    """Base64 of a whole matrix at once: rows of a multiple of three bytes turn into rows of text without padding."""
+    width = -(-int(sealed.lengths.max(initial=0)) // 3) * 3
+    data = np.zeros((len(sealed.lengths), width), np.uint8)
+    kept = min(width, sealed.data.shape[1])
+    data[:, :kept] = sealed.data[:, :kept]
+    encoded = np.frombuffer(base64.urlsafe_b64encode(data.data), np.uint8).reshape(len(data), -1)
+    text = np.empty((len(data), len(prefix) + encoded.shape[1]), np.uint8)
+    text[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
+    text[:, len(prefix) :] = encoded
+    return strings(text, len(prefix) + (sealed.lengths * 4 + 2) // 3)
+
+
+def _numbers(tags: Bytes) -> pl.Series:
+    return pl.Series(tags.view(">u8")[:, 0].astype(np.uint64))
+
+
+def _canonical(column: pl.Series) -> Ragged:
+    values = Ragged.of(column)
+    # printable ASCII without a space is canonical already, and is what customer ids are made of
+    if not len(values.data) or (values.data.min() > 0x20 and values.data.max() < 0x7F):
+        return values
+    return Ragged.of(column.str.strip_chars().str.normalize("NFC"))
+
+
+def _present(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Null:
+        return pl.Series(dtype=pl.String)
+    if column.dtype != pl.String:
+        raise TypeError(f"column {column.name!r} is {column.dtype}: expected String; cast it first")
+    return column.drop_nulls() if column.null_count() else column
+
+
+def _with_nulls(values: pl.Series, column: pl.Series) -> pl.Series:
+    """Values of the cells that are there, put where they belong."""
+    if column.null_count():
+        there = column.is_not_null()
+        at = there.cum_sum().cast(pl.Int64) - 1
+        values = values.gather(pl.select(pl.when(there).then(at)).to_series())
+    return values.alias(column.name)

@@ -1,0 +1,112 @@
+"""RecordBlock: many Kafka records as a few buffers, exactly as they were received."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Headers = list[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBlock:
+    """Records of one topic partition, in offset order.
+
+    Values and keys lie back to back in one buffer each; record `i` is `values[value_ends[i]:value_ends[i + 1]]`.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition.
+        values: All values, bytes as received (with Confluent prefix, if any). uint8.
+        value_ends: n + 1 positions, the first is 0. int64.
+        value_null: True where the value is null (a tombstone). bool, n.
+        keys: All keys. uint8.
+        key_ends: n + 1 positions. int64.
+        key_null: True where the key is null. bool, n.
+        offsets: Kafka offsets, ascending. int64, n.
+        timestamps_ms: Kafka timestamps, milliseconds since the epoch, -1 where there is none. int64, n.
+        headers: The headers of those records that have any, by position in the block.
+        next_offset: Where to read on after this block.
+        caught_up: Nothing more was to be read when this block was made.
+        finished: This partition ends here for this run (`--until-caught-up`): no block follows.
+    """
+
+    topic: str
+    partition: int
+    values: NDArray[np.uint8]
+    value_ends: NDArray[np.int64]
+    value_null: NDArray[np.bool_]
+    keys: NDArray[np.uint8]
+    key_ends: NDArray[np.int64]
+    key_null: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    headers: dict[int, Headers] = field(default_factory=dict)
+    next_offset: int = 0
+    caught_up: bool = False
+    finished: bool = False
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def value(self, row: int) -> bytes | None:
+        """The value of the record at position `row`, None for a tombstone."""
+        if self.value_null[row]:
+            return None
+        return self.values[self.value_ends[row] : self.value_ends[row + 1]].tobytes()
+
+    def key(self, row: int) -> bytes | None:
+        """The key of the record at position `row`."""
+        if self.key_null[row]:
+            return None
+        return self.keys[self.key_ends[row] : self.key_ends[row + 1]].tobytes()
+
+    @classmethod
+    def from_records(
+        cls,
+        topic: str,
+        partition: int,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        *,
+        first_offset: int = 0,
+        offsets: Sequence[int] | None = None,
+        timestamps_ms: Sequence[int] | int = -1,
+        headers: dict[int, Headers] | None = None,
+        caught_up: bool = False,
+        finished: bool = False,
+    ) -> RecordBlock:
+        """Build a block from (key, value) pairs.
+
+        Offsets count up from `first_offset` unless they are given.
+        """
+        n = len(records)
+        at = np.asarray(offsets if offsets is not None else range(first_offset, first_offset + n), np.int64)
+        stamps = np.broadcast_to(np.asarray(timestamps_ms, np.int64), (n,)).copy()
+        keys, key_ends, key_null = _column([key for key, _ in records])
+        values, value_ends, value_null = _column([value for _, value in records])
+        return cls(
+            topic,
+            partition,
+            values,
+            value_ends,
+            value_null,
+            keys,
+            key_ends,
+            key_null,
+            at,
+            stamps,
+            headers or {},
+            int(at[-1]) + 1 if n else first_offset,
+            caught_up,
+            finished,
+        )
+
+
+def _column(cells: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    ends = np.zeros(len(cells) + 1, np.int64)
+    np.cumsum([len(cell or b"") for cell in cells], out=ends[1:])
+    null = np.fromiter((cell is None for cell in cells), np.bool_, len(cells))
+    return np.frombuffer(b"".join(cell or b"" for cell in cells), np.uint8), ends, null

@@ -1,0 +1,90 @@
+"""Functions over bytes, compiled with numba: the inner loops of the codec.
+
+Whatever a kernel is given, it must stay inside its arrays: bounds are not checked for it. Every read is guarded by
+the record's end, and every array it writes to is allocated for the worst case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Longs = NDArray[np.int64]
+Long = Any  # an int64: Python's or numpy's outside of kernels, one type inside
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def kernel(function: _F) -> _F:
+    """Compile at the first call, once per machine (numba keeps the machine code beside the source), without the GIL.
+
+    `_nrt=False` leaves out numba's reference counts: a kernel allocates nothing, and counting the arrays at every
+    inner call made up three quarters of the time. Positions are cast to uint64 where they index in an inner
+    loop: numba then leaves out the test for a negative index, which costs more than the access.
+
+    The kept machine code is made anew when the module of the kernel changes, but not when a kernel that it calls from
+    another module does: after such a change delete the `*.nbi` files in `__pycache__`.
+    """
+    return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+
+
+@kernel
+def valid_utf8(values: Bytes, start: Long, end: Long) -> bool:
+    """Whether `values[start:end]` is well-formed UTF-8, as `bytes.decode` sees it (RFC 3629, section 4)."""
+    at = start
+    while at < end:
+        byte = values[at]
+        if byte < 0x80:
+            at += 1
+            continue
+        low, high = 0x80, 0xBF  # what the second byte may be: no overlong form, no surrogate, nothing past U+10FFFF
+        if 0xC2 <= byte <= 0xDF:
+            more = 1
+        elif 0xE0 <= byte <= 0xEF:
+            more = 2
+            if byte == 0xE0:
+                low = 0xA0
+            elif byte == 0xED:
+                high = 0x9F
+        elif 0xF0 <= byte <= 0xF4:
+            more = 3
+            if byte == 0xF0:
+                low = 0x90
+            elif byte == 0xF4:
+                high = 0x8F
+        else:
+            return False
+        if at + more >= end or not low <= values[at + 1] <= high:
+            return False
+        for k in range(2, more + 1):
+            if not 0x80 <= values[at + k] <= 0xBF:
+                return False
+        at += more + 1
+    return True
+
+
+@kernel
+def is_text(values: Bytes, start: Long, end: Long) -> bool:
+    """Whether `values[start:end]` is well-formed UTF-8, quickly for ASCII."""
+    seen = np.uint8(0)
+    for at in range(np.uint64(start), np.uint64(end)):
+        seen |= values[at]
+    return bool(seen < 0x80) or valid_utf8(values, start, end)
+
+
+@kernel
+def gather(values: Bytes, starts: Longs, lengths: Longs, ends: Longs, out: Bytes) -> None:
+    """Copy `values[starts[i] : starts[i] + lengths[i]]` for all i back to back into `out`.
+
+    `ends` holds where each copy begins and the last one ends (n + 1 positions); a negative length counts as 0.
+    """
+    for i in range(len(starts)):
+        source = starts[i]
+        target = ends[i]
+        for k in range(np.uint64(max(lengths[i], 0))):
+            out[np.uint64(target) + k] = values[np.uint64(source) + k]

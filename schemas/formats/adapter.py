@@ -1,0 +1,83 @@
+"""What an adapter is: one vendor format, one parsed record in, canonical rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.errors import RecordError
+from schemas.formats.fields import Fields
+
+Row = dict[str, object]
+"""A canonical row: contract columns by name. Times are integers (microseconds since the epoch, UTC), a column that
+is left out takes the contract's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as an adapter sees it.
+
+    Attributes:
+        value: The parsed JSON value; None for a tombstone and for JSON `null`.
+        key: The key, bytes as received.
+        headers: The headers, in order.
+        timestamp_ms: The record's Kafka timestamp, milliseconds since the epoch, -1 where there is none.
+    """
+
+    value: object
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp_ms: int = -1
+
+    def fields(self) -> Fields:
+        """The fields of the value.
+
+        Raises:
+            RecordError: It is a tombstone, or no object.
+        """
+        if self.value is None:
+            raise RecordError("null_value", "value: expected an object, came null")
+        return Fields.of(self.value)
+
+    def header(self, name: str) -> bytes | None:
+        """The last header of that name, None where there is none."""
+        return next((value for key, value in reversed(self.headers) if key == name), None)
+
+
+class Adapter(Protocol):
+    """One vendor format. Pure: the rows depend on the record alone, so a replay gives the same rows."""
+
+    @property
+    def stream(self) -> str:
+        """The contract its rows follow."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The format's name in `topics.toml`."""
+        ...
+
+    def adapt(self, record: Record) -> list[Row]:
+        """Turn one record into rows; none where it is understood and carries none (a tombstone, a heartbeat).
+
+        Raises:
+            RecordError: The record cannot be read; `PartlyReadError` where a part of it can.
+        """
+        ...
+
+
+class PartlyReadError(RecordError):
+    """Some events of a record that carries many cannot be read: the rows of the others go on.
+
+    The record is a dead letter too, so nothing of it is lost; to send it again does no harm, for the rows that went
+    on are the same rows then.
+
+    Args:
+        first: Why the first of the unreadable events cannot be read.
+        rows: The rows of all others.
+    """
+
+    def __init__(self, first: RecordError, rows: list[Row]) -> None:
+        super().__init__(first.reason, str(first))
+        self.rows = rows

@@ -1,0 +1,70 @@
+"""JsonDecoder: the records of a block through one adapter, none of them lost."""
+
+from __future__ import annotations
+
+from schemas.blocks import RecordBlock
+from schemas.codec import Decoded, Rejected, parse_json, rows_to_frame
+from schemas.contracts import Contract, contract
+from schemas.errors import RecordError
+from schemas.formats.adapter import Adapter, PartlyReadError, Record, Row
+
+MAX_RECORD_BYTES = 1_048_576
+
+
+class JsonDecoder:
+    """Decodes a vendor's JSON with an adapter.
+
+    A record becomes rows, or is counted as empty, or is rejected; one that carries many events, of which some cannot
+    be read, is rejected and gives the rows of the others.
+
+    Args:
+        adapter: The vendor's format.
+        max_record_bytes: Larger values are rejected unread.
+
+    Attributes:
+        contract: The contract of the adapter's stream.
+    """
+
+    contract: Contract
+
+    def __init__(self, adapter: Adapter, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+        self.contract = contract(adapter.stream)
+        self._adapter = adapter
+        self._max_record_bytes = max_record_bytes
+
+    def decode(self, block: RecordBlock) -> Decoded:
+        """Decode all records of a block. Never raises on account of a record."""
+        rows: list[Row] = []
+        positions: list[int] = []
+        rejected: dict[int, Rejected] = {}
+        empty = 0
+        for position in range(len(block)):
+            try:
+                found = self._adapt(block, position)
+                empty += not found
+            except RecordError as error:
+                rejected[position] = Rejected(position, error.reason, str(error))
+                found = error.rows if isinstance(error, PartlyReadError) else []
+            except Exception as error:  # our own fault; the message of a foreign exception may quote the record
+                message = f"{self._adapter.name}: expected no {type(error).__name__}; report it with the record"
+                rejected[position] = Rejected(position, "internal", message)
+                found = []
+            rows += found
+            positions += [position] * len(found)
+        frame, unfit = rows_to_frame(self.contract, rows, positions)
+        for record in unfit:
+            rejected.setdefault(record.row, record)
+        return Decoded(frame, [rejected[position] for position in sorted(rejected)], empty)
+
+    def _adapt(self, block: RecordBlock, position: int) -> list[Row]:
+        size = int(block.value_ends[position + 1] - block.value_ends[position])
+        if size > self._max_record_bytes:
+            raise RecordError("too_large", f"value: expected at most {self._max_record_bytes} bytes, came {size}")
+        value = block.value(position)
+        record = Record(
+            value=None if value is None else parse_json(value),
+            key=block.key(position),
+            headers=block.headers.get(position, ()),
+            timestamp_ms=int(block.timestamps_ms[position]),
+        )
+        return self._adapter.adapt(record)

@@ -1,0 +1,124 @@
+"""Juniper Mist webhook, topic `alarms`, to `network_fault`: a row per event and device.
+
+Identity: `fault_id` is `mist:site:subject:device`. The id of the alarm is no use, for the clear is another alarm with
+another id and another type (`device_down`/`device_reconnected`, `switch_down`/`switch_up`); what both have in common is
+what the type speaks of (`device`), the site and the device. Nothing that differs between the webhook of the
+organisation and that of the site enters a row, so the two copies of an event give equal rows.
+
+Element: the device's MAC address as in `aps`, `switches` and `gateways`; an event that names no device is on the site.
+It affects all services. Severities: critical; warn is *warning*; info, or none, is *indeterminate*.
+
+State, by group. *infrastructure* (or none): the type's ending says down or up; `update: true` makes it *updated*.
+Restarts are over when they are told, so they carry no row. *marvis*: stateful, `details.state` is `open` or `validated`
+(resolved). *security*: intruders and attacks, no outage, so no row.
+
+Time: `timestamp`; for an update `last_seen`. Epoch seconds.
+
+A record carries many events. Those that cannot be read make it a dead letter; the rows of the others go on.
+
+Source:
+    Juniper Mist, "Webhook Topics" and "Webhooks and Alerts". That every pair ends in one of the words below is
+    *unverified*: the full list is served by an installation (`/api/v1/const/alarm_defs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from schemas.errors import RecordError
+from schemas.formats.adapter import PartlyReadError, Record, Row
+from schemas.formats.fields import Fields, one_of
+from schemas.formats.times import instant_from_seconds
+
+_DOWN = ("down", "disconnected", "offline", "unreachable")
+_UP = ("up", "reconnected", "connected", "online", "reachable")
+_OVER_WHEN_TOLD = ("restarted", "rebooted")
+
+_SEVERITIES: Mapping[str, str] = MappingProxyType(
+    {"critical": "critical", "warn": "warning", "warning": "warning", "info": "indeterminate"}
+)
+
+_DEVICES: Mapping[str, str] = MappingProxyType({"aps": "ap", "switches": "switch", "gateways": "gateway"})
+
+
+class Mist:
+    """The adapter."""
+
+    stream = "network_fault"
+    name = "mist"
+
+    def adapt(self, record: Record) -> list[Row]:
+        """Turn one webhook call into a row per event and device."""
+        call = record.fields()
+        if call.required_text("topic") != "alarms":
+            raise RecordError("unknown_type", "topic: expected alarms, came another; send other topics elsewhere")
+        if call.values.get("events") is None:
+            raise RecordError("missing_field", "events: expected an array, came nothing")
+        rows: list[Row] = []
+        unread: list[RecordError] = []
+        for place, event in enumerate(call.array("events")):
+            try:
+                rows += _rows(Fields.of(event, f"events[{place}]"))
+            except RecordError as error:
+                unread.append(error)
+        if unread and rows:
+            raise PartlyReadError(unread[0], rows)
+        if unread:
+            raise unread[0]
+        return rows
+
+
+def _rows(event: Fields) -> list[Row]:
+    read = _subject_and_state(event)
+    if read is None:
+        return []
+    subject, state = read
+    site = event.required_text("site_id")
+    severity = event.text("severity")
+    known = one_of(severity, _SEVERITIES, event.at("severity")) if severity else "indeterminate"
+    moment = "last_seen" if state == "updated" and event.values.get("last_seen") is not None else "timestamp"
+    if event.values.get(moment) is None:
+        raise RecordError("missing_field", f"{event.at(moment)}: expected epoch seconds, came nothing")
+    event_time = instant_from_seconds(event.values[moment], event.at(moment))
+    return [
+        {
+            "fault_id": f"mist:{site}:{subject}:{element}",
+            "element_id": element,
+            "element_type": element_type,
+            "state": state,
+            "severity": "cleared" if state == "cleared" else known,
+            "probable_cause": None if state == "cleared" else event.text("type"),
+            "source_system": "mist",
+            "event_time": event_time,
+        }
+        for element, element_type in _elements(event, site)
+    ]
+
+
+def _subject_and_state(event: Fields) -> tuple[str, str] | None:
+    """What the alarm's type speaks of, and what became of it; None for what is no outage."""
+    kind = event.required_text("type").lower()
+    group = (event.text("group") or "infrastructure").lower()
+    if group == "security":
+        return None
+    changed = "updated" if event.flag("update", default=False) else "raised"
+    if group == "marvis":
+        details = event.inner("details")
+        resolved = details is not None and (details.text("state") or "").lower() == "validated"
+        return kind, "cleared" if resolved else changed
+    subject, _, ending = kind.rpartition("_")
+    if subject and ending in _UP:
+        return subject, "cleared"
+    if subject and ending in _DOWN:
+        return subject, changed
+    if subject and ending in _OVER_WHEN_TOLD:
+        return None
+    known = ", ".join(f"_{word}" for word in (*_DOWN, *_UP, *_OVER_WHEN_TOLD))
+    raise RecordError("unknown_type", f"{event.at('type')}: expected a type that ends in {known}; came another")
+
+
+def _elements(event: Fields, site: str) -> Iterator[tuple[str, str]]:
+    """Id and type of every device the event names, each once; the site where it names none."""
+    devices = {device: kind for name, kind in _DEVICES.items() for device in event.texts(name)}
+    yield from devices.items() or [(site, "site")]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from schemas.formats import known_formats
+from schemas.formats.salesforce_cdc import COLUMN_OF_FIELD
+
+HERE = Path(__file__).parent
+PAGE = (HERE.parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def test_tests_exist_when_the_page_names_them() -> None:
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    there = {name for path in HERE.glob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())}
+    assert len(named) > 40
+    assert named - there == set()
+
+
+def test_formats_are_documented_when_they_are_known() -> None:
+    headings = " ".join(re.findall(r"^## (.*)$", PAGE, re.MULTILINE))
+    for stream in ("network_fault", "crm_change"):
+        assert all(f"`{form}`" in headings for form in known_formats(stream)[1:])
+
+
+def test_fields_are_documented_when_they_are_read() -> None:
+    assert {field for field in COLUMN_OF_FIELD if f"`{field}`" not in PAGE} == set()
