@@ -26,6 +26,7 @@ from connectors.settings import Settings
 from connectors.topics import load_topics
 from flows.data_directory import DataDirectory
 from flows.demo_report import DemoReport, notify_buckets
+from flows.progress import Progress
 from flows.running import RunOptions, supervised
 from flows.topic_plan import planned_partitions
 from privacy import Keyring
@@ -34,7 +35,12 @@ from schemas.errors import TerminalError, TransientError
 FLOW = "fault-notifications"
 _HISTORY = timedelta(hours=2)
 _LIVE_SECONDS = 4.0
-_OUTPUT_PARTITIONS = 4
+# one small machine: every shard and writer adds to the work of each little batch
+_CONFIG = """[fault-notifications]
+shards = 4
+writers = 1
+"""
+_OUTPUT_PARTITIONS = 1
 _PATIENCE_SECONDS = 120.0
 
 
@@ -131,18 +137,21 @@ class RunningFlow:
 def _send(workload: Workload, brokers: str, flow: RunningFlow, report: DemoReport, stages: Stages) -> None:
     sent = 0
 
-    def progress(count: int) -> None:
+    def count(records: int) -> None:
         nonlocal sent
-        sent = count
+        sent = records
+        progress.update(records)
 
     def before_live() -> None:
+        stages.tell(f"{sent:,} records of history are in Kafka")
         flow.wait_until_read(sent)
-        stages.tell(f"{sent:,} records of history are through; now faults are raised live")
+        stages.tell(f"the flow has read them; now faults are raised live, for {_LIVE_SECONDS:.0f} s")
         report.before_live = notify_buckets(flow.metrics)
 
-    manifest = produce(workload, brokers, realtime=True, progress=progress, before_live=before_live)
+    with Progress("records sent") as progress:
+        manifest = produce(workload, brokers, realtime=True, progress=count, before_live=before_live)
     flow.wait_until_read(manifest.total)
-    stages.tell(f"{manifest.total:,} records are through")
+    stages.tell(f"the flow has read all {manifest.total:,} records")
 
 
 @contextmanager
@@ -150,7 +159,9 @@ def _flow_in_background(settings: Settings, pool: ThreadPoolExecutor) -> Iterato
     # the user's own settings are for another Kafka
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALBOX_")}
     environment["SIGNALBOX_LOG_FORMAT"] = settings.log_format
-    with supervised(settings, RunOptions(flow=FLOW), environment=environment) as ready:
+    config = settings.data_dir / "demo.toml"
+    config.write_text(_CONFIG)
+    with supervised(settings, RunOptions(flow=FLOW, config=config), environment=environment) as ready:
         flow = RunningFlow(
             DataDirectory(settings.data_dir).metrics(FLOW), ready.metrics_address, pool.submit(ready.supervisor.run)
         )

@@ -43,7 +43,7 @@ POISON: Mapping[str, str] = {
     "debezium_unknown_op": "unknown_type",
     "debezium_wrong_type": "wrong_type",
 }
-_AVRO = ("cut_avro", "trailing_byte", "unknown_schema_id")
+AVRO_KINDS = ("cut_avro", "trailing_byte", "unknown_schema_id")
 _ANY = ("not_json", "cut_json", "empty_value", "invalid_utf8", "deep_nesting", "huge_record")
 _CANONICAL = ("null_value", "wrong_type", "missing_field", "year_2999", "year_minus_5291")
 _VENDORS = ("tmf642", "mist", "salesforce", "debezium")
@@ -62,7 +62,7 @@ def kinds_of(record_format: str, *, avro: bool = False) -> tuple[str, ...]:
     vendor = record_format.partition("_")[0]
     if vendor in _VENDORS:
         return (*_ANY, *(kind for kind in POISON if kind.startswith(f"{vendor}_")))
-    return (*_ANY, *_CANONICAL, *(_AVRO if avro else ()))
+    return (*_ANY, *_CANONICAL, *(AVRO_KINDS if avro else ()))
 
 
 def poison(kind: str, good: Pair, row: Mapping[str, Any], rng: Random, *, large_bytes: int = 5_000_000) -> Pair:
@@ -70,8 +70,8 @@ def poison(kind: str, good: Pair, row: Mapping[str, Any], rng: Random, *, large_
 
     Args:
         kind: A member of `POISON`.
-        good: Key and value of a good record of the same topic.
-        row: The same as JSON (`good` itself may be Avro); its personal values stay in the record where they can.
+        good: Key and value of a good record of the same topic; the value counts for `AVRO_KINDS` only.
+        row: The value before it is encoded; what is personal in it stays in the record where it can.
         rng: Decides where it is spoilt.
         large_bytes: Size of a "huge_record".
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import cycle
 
-from benchmarks.workload.poison import kinds_of, poison
+from benchmarks.workload.poison import AVRO_KINDS, kinds_of, poison
 from benchmarks.workload.randomness import columns, singles
 from benchmarks.workload.records import Draft
 from benchmarks.workload.samples import FORMATS, Samples
@@ -48,6 +48,7 @@ class PoisonSource:
             if topic in self._had_large:
                 kind = next(self._turns[topic])
             self._had_large.add(topic)
-        good, row = self._samples.of(topic, arrival_us, self._singles)
-        key, value = poison(kind, good, row, self._singles, large_bytes=self._large_bytes)
-        return Draft(arrival_us, topic, key, value, (), kind, "poison")
+        key, row = self._samples.of(topic, arrival_us, self._singles)
+        good = self._samples.encoded(topic, row) if kind in AVRO_KINDS else None
+        spoilt = poison(kind, (key, good), row, self._singles, large_bytes=self._large_bytes)
+        return Draft(arrival_us, topic, *spoilt, (), kind, "poison")

@@ -112,8 +112,8 @@ class _Sender:
 
     @property
     def stopped(self) -> bool:
-        """Whether the caller wants no more."""
-        return self._stop.is_set()
+        """Whether the caller wants no more, or Kafka takes no more."""
+        return self._stop.is_set() or self._failed is not None
 
     def send(self, chunk: Chunk, *, in_step: bool) -> None:
         """Hand the records to the client; in step with the wall clock, each at its timestamp."""
@@ -124,7 +124,7 @@ class _Sender:
             self._sent += 1
             if self._sent % _SLICE == 0:
                 self._between_slices()
-            if self._stop.is_set():
+            if self.stopped:
                 return
         self._between_slices()
 
@@ -155,7 +155,6 @@ class _Sender:
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None and self._failed is None:
             self._failed = f"{error.name()} for topic {message.topic()}"
-            self._stop.set()
 
     def _between_slices(self) -> None:
         self._producer.poll(0)

@@ -15,7 +15,6 @@ from benchmarks.workload.customers import Population
 from benchmarks.workload.debezium import TOPIC as DEBEZIUM_TOPIC
 from benchmarks.workload.debezium import debezium_records
 from benchmarks.workload.faults import Fault, FaultStep
-from benchmarks.workload.poison import Pair
 from benchmarks.workload.salesforce import TOPIC as SALESFORCE_TOPIC
 from benchmarks.workload.salesforce import salesforce_records
 from benchmarks.workload.sources import canonical_change
@@ -29,7 +28,8 @@ FORMATS: Mapping[str, str] = {
     DEBEZIUM_TOPIC: "debezium",
 }
 """The vendor formats by topic; all others are canonical."""
-Sample = tuple[Pair, dict[str, Any]]
+_STREAMS = {topic: stream for stream, topic in TOPICS.items()}
+Sample = tuple[bytes, dict[str, Any]]
 
 
 class Samples:
@@ -48,14 +48,17 @@ class Samples:
         }
 
     def of(self, topic: str, time_us: int, rng: Random) -> Sample:
-        """Key and value of a good record, and the value as JSON."""
+        """Key of a good record, and its value before it is encoded."""
         number = rng.randrange(1 << 20)
         if topic in self._vendors:
             return self._vendors[topic](number, time_us)
-        stream = next(stream for stream, name in TOPICS.items() if name == topic)
-        row = self._row(stream, number, time_us)
+        row = self._row(_STREAMS[topic], number, time_us)
         key = str(row.get("customer_id", row.get("fault_id", row.get("element_id")))).encode()
-        return (key, self._wire.rows(stream, [row])[0]), row
+        return key, row
+
+    def encoded(self, topic: str, row: Mapping[str, Any]) -> bytes:
+        """The value as it is sent on a canonical topic."""
+        return self._wire.rows(_STREAMS[topic], [row])[0]
 
     def _row(self, stream: str, number: int, time_us: int) -> dict[str, Any]:
         at = self._clock.at(time_us)
@@ -98,17 +101,17 @@ class Samples:
     def _tmf642(self, number: int, time_us: int) -> Sample:
         fault, step = self._fault("tmf642", number, time_us)
         value = tmf642_alarm(fault, step, self._clock)
-        return (fault.fault_id.encode(), value), orjson.loads(value)
+        return fault.fault_id.encode(), orjson.loads(value)
 
     def _mist(self, number: int, time_us: int) -> Sample:
         fault, step = self._fault("mist", number, time_us)
         value = mist_webhook(fault, step, self._clock)
-        return (fault.hub_site_id.encode(), value), orjson.loads(value)
+        return fault.hub_site_id.encode(), orjson.loads(value)
 
     def _salesforce(self, number: int, time_us: int) -> Sample:
         key, value = salesforce_records(self._change(number, time_us), self._clock)[0]
-        return (key, value), orjson.loads(value or b"")
+        return key, orjson.loads(value or b"")
 
     def _debezium(self, number: int, time_us: int) -> Sample:
         key, value, _ = debezium_records(self._change(number, time_us), self._clock)[0]
-        return (key, value), orjson.loads(value or b"")
+        return key, orjson.loads(value or b"")

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, Offset
 
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_from
+from connectors.kafka.logs import LOGGER
 from schemas.errors import TerminalError, TransientError
 
 _TIMEOUT_SECONDS = 15.0
@@ -142,7 +143,7 @@ def lag(config: KafkaConfig, next_offsets: Mapping[Origin, int]) -> dict[Origin,
 
 def admin_client(config: KafkaConfig) -> AdminClient:
     """An admin client; it connects when it is first used."""
-    return AdminClient({**config.admin()})
+    return AdminClient({**config.admin()}, logger=LOGGER)
 
 
 def _metadata(admin: AdminClient, config: KafkaConfig) -> ClusterMetadata:

@@ -9,6 +9,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, Message, TopicPar
 
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import PARTITION_EOF, error_from
+from connectors.kafka.logs import LOGGER
 from schemas.blocks import Headers, RecordBlock
 
 
@@ -35,7 +36,7 @@ class ConsumeReader:
         self._topic, self._partition, self._rows = topic, partition, rows
         self._next_offset = offset
         self._caught_up = False
-        self._consumer = Consumer(dict(settings))
+        self._consumer = Consumer(dict(settings), logger=LOGGER)
         self._consumer.assign([TopicPartition(topic, partition, offset)])
 
     def read(self, timeout_ms: int = 0) -> RecordBlock:

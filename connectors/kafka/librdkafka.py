@@ -15,6 +15,7 @@ from pathlib import Path
 import confluent_kafka
 
 from connectors.kafka.errors import error_for
+from connectors.kafka.logs import log
 from schemas.blocks import Headers
 from schemas.errors import TerminalError
 
@@ -46,11 +47,17 @@ def _bind(name: str, result: type | None, *arguments: type) -> ctypes._NamedFunc
     return function
 
 
-_conf_new = _bind("rd_kafka_conf_new", _POINTER)
+_conf_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
+_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
+_new = _bind("rd_kafka_conf_new", _POINTER)
 _conf_set = _bind(
     "rd_kafka_conf_set", ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t
 )
 _conf_destroy = _bind("rd_kafka_conf_destroy", None, _POINTER)
+_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
+_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
 _new = _bind("rd_kafka_new", _POINTER, ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_size_t)
 _last_error = _bind("rd_kafka_last_error", ctypes.c_int)
 _err2name = _bind("rd_kafka_err2name", ctypes.c_char_p, ctypes.c_int)
@@ -75,9 +82,15 @@ _watermarks = _bind(
 
 poll = _bind("rd_kafka_poll", ctypes.c_int, _POINTER, ctypes.c_int)
 destroy = _bind("rd_kafka_destroy", None, _POINTER)
-queue_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
+queue_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
+_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
+_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
 queue_destroy = _bind("rd_kafka_queue_destroy", None, _POINTER)
-topic_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
+topic_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
+_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
+_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
 topic_destroy = _bind("rd_kafka_topic_destroy", None, _POINTER)
 consume_start_queue = _bind(
     "rd_kafka_consume_start_queue", ctypes.c_int, _POINTER, ctypes.c_int32, ctypes.c_int64, _POINTER
@@ -86,6 +99,11 @@ consume_stop = _bind("rd_kafka_consume_stop", ctypes.c_int, _POINTER, ctypes.c_i
 consume_batch_queue = _bind(
     "rd_kafka_consume_batch_queue", ctypes.c_ssize_t, _POINTER, ctypes.c_int, _POINTER, ctypes.c_size_t
 )
+
+
+@_LOG_CALLBACK
+def _log(_: int, level: int, facility: bytes, message: bytes) -> None:
+    log(level, facility.decode(errors="replace"), message.decode(errors="replace"))
 
 
 def consumer_handle(settings: Mapping[str, str]) -> int:
@@ -100,10 +118,14 @@ def consumer_handle(settings: Mapping[str, str]) -> int:
         if _conf_set(conf, key.encode(), value.encode(), error, _ERROR_SIZE) != 0:
             _conf_destroy(conf)
             raise TerminalError(f"librdkafka refuses the setting {key!r}: check SIGNALBOX_KAFKA_… variables")
+    # messages wait in the main queue until `poll`, so that no thread of librdkafka ever runs Python
+    _conf_set(conf, b"log.queue", b"true", error, _ERROR_SIZE)
+    _conf_set_log_cb(conf, _log)
     handle = _new(_CONSUMER_TYPE, conf, error, _ERROR_SIZE)
     if not handle:
         _conf_destroy(conf)
         raise TerminalError("librdkafka refuses these settings together: check SIGNALBOX_KAFKA_… variables")
+    _set_log_queue(handle, None)
     return int(handle)
 
 

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_from
+from connectors.kafka.logs import LOGGER
 from connectors.kafka.output import OutputBatch
 from schemas.errors import TerminalError
 
@@ -41,7 +42,7 @@ class Writer:
         self.transactional_id = transactional_id
         self.next_offsets: dict[str, int] = {}
         """Where the next record will land at the earliest, by `topic/partition`; grows with each commit."""
-        self._producer = Producer(config.producer() | {"transactional.id": transactional_id})
+        self._producer = Producer(config.producer() | {"transactional.id": transactional_id}, logger=LOGGER)
         try:
             self._producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:

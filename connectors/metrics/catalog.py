@@ -35,8 +35,7 @@ COUNTERS: Mapping[str, CounterSpec] = MappingProxyType(
     {
         "records_consumed": CounterSpec("Records read from Kafka.", ("topic",)),
         "records_rejected": CounterSpec("Records that became dead letters.", ("topic", "reason")),
-        "records_late": CounterSpec("Rows beyond the allowed lateness.", ("topic",)),
-        "records_empty": CounterSpec("Records understood that carry no row, such as tombstones.", ("topic",)),
+        "records": CounterSpec("What became of records: used, late, duplicate, ….", ("topic", "outcome")),
         "notifications_published": CounterSpec("Notifications written to Kafka.", ("channel", "phase")),
         "customers_unreachable": CounterSpec("Affected customers whom no channel may reach.", ("phase",)),
         "rows_written": CounterSpec("Rows written to tables.", ("table",)),

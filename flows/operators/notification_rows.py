@@ -49,6 +49,8 @@ def notification_rows(
     timed = told.with_columns(moment.alias("moment"))
     for wording, end in zip(incident.wordings, ends, strict=True):
         rows = timed.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
+        if not rows.height:
+            continue
         keys = rows["customer_key"].to_list()
         ids = [notification_id(incident.incident_id, key, phase, update) for key in keys]
         parts.append(

@@ -244,7 +244,7 @@ class TrackIncidents:
         if not self._marks.caught_up:
             return self._marks.value
         # the end of a finished log settles everything; in a live one the time has to come
-        return FOREVER - 1 if self._marks.finished else max(now, self._marks.latest)
+        return self._marks.value if self._marks.finished else max(now, self._marks.latest)
 
     def _fold_again(self) -> None:
         before = self._head

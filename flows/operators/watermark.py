@@ -16,6 +16,7 @@ from flows.batch import Origin
 
 NEVER = -(2**62)
 FOREVER = 2**62
+"""Stands for a moment that has not come. Every watermark is below it."""
 
 
 class Watermarks:
@@ -52,8 +53,8 @@ class Watermarks:
 
     @property
     def value(self) -> int:
-        """Nothing at or before this time, microseconds, is still to come; FOREVER when every origin is caught up."""
-        return min(self._behind.values(), default=FOREVER)
+        """Nothing at or before this time, microseconds, is still to come; past all times when every origin is caught up."""
+        return min(self._behind.values(), default=FOREVER - 1)
 
     @property
     def caught_up(self) -> bool:

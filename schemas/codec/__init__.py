@@ -7,6 +7,7 @@ from schemas.codec.registry import Registry
 from schemas.codec.rows import empty_frame, rows_to_frame
 from schemas.codec.times import parse_time
 from schemas.codec.types import REASONS, Decoded, Decoder, Rejected
+from schemas.codec.warm import warm_up
 
 __all__ = [
     # decoding
@@ -17,6 +18,8 @@ __all__ = [
     "REASONS",
     # encoding
     "Encoder",
+    # at start-up
+    "warm_up",
     # schemas by id
     "Registry",
     # for adapters of vendor formats

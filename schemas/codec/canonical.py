@@ -70,10 +70,12 @@ class CanonicalDecoder:
             TerminalError: The registry refuses us.
         """
         every = Slices(block.value_ends[:-1], block.value_ends[1:], np.arange(len(block), dtype=np.int64))
+        values = block.values.view()
+        values.flags.writeable = False  # numba compiles for writable arrays apart; one kind is enough
         frames: list[pl.DataFrame] = []
         rejected: list[Rejected] = []
         for part, read in self._parts(block, every, rejected):
-            self._guarded(read, block.values, part, frames, rejected)
+            self._guarded(read, values, part, frames, rejected)
         frames = [frame for frame in frames if frame.height]
         rows = empty_frame(self.contract) if not frames else pl.concat(frames) if len(frames) > 1 else frames[0]
         if len(frames) > 1:

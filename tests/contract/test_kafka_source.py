@@ -93,9 +93,9 @@ def test_reader_skips_the_gap_when_transactions_were_committed_and_aborted(apach
 def test_reader_raises_when_the_stored_offset_was_deleted(apache_config, new_topic, client):
     topic = new_topic(apache_config)
     produce(apache_config, topic, [{"value": b"v"} for _ in range(5)])
-    AdminClient(apache_config.admin()).delete_records([TopicPartition(topic, 0, 3)])[
-        TopicPartition(topic, 0, 3)
-    ].result()
+    admin = AdminClient(apache_config.admin())
+    (deleted,) = admin.delete_records([TopicPartition(topic, 0, 3)]).values()
+    deleted.result(WAIT_SECONDS)
     with pytest.raises(TerminalError) as error:
         read_all(client(apache_config).reader(topic, 0, 1, 100))
     assert str(error.value) == (

@@ -16,6 +16,7 @@ from schemas.errors import TerminalError
 from tests.unit.benchmarks.workload_kit import busy, decoded, honest
 
 USAGE = "usage.events"
+FAULT_TOPICS = ("network.faults", "network.faults.tmf642", "network.faults.mist")
 CRM_TOPICS = ("crm.changes", "crm.changes.salesforce", "crm.changes.debezium")
 
 
@@ -105,10 +106,7 @@ def test_usage_is_of_cells_of_the_network_and_of_people_who_are_there(workload, 
     usage = honest(log[0][USAGE])
     cells = {cell.element_id for cell in workload.topology.cells}
     people, plan, start_us = workload.population, workload.plan, int(workload.spec.start.timestamp() * 1e6)
-    known = {
-        **dict(zip(people.ids, range(people.size), strict=True)),
-        **{new: who for who, new in plan.new_ids.items()},
-    }
+    known = {identity: who for who, identity in [*enumerate(people.ids), *plan.new_ids.items()]}
 
     assert set(usage["cell_id"].drop_nulls()) <= cells
     assert usage["cell_id"].null_count() > 0
@@ -156,9 +154,7 @@ def test_customers_end_where_the_plan_left_them_when_the_crm_log_is_folded(workl
 
 
 def test_faults_decode_to_the_steps_of_the_manifest(workload, log):
-    rows = pl.concat(
-        [honest(log[0][topic]) for topic in ("network.faults", "network.faults.tmf642", "network.faults.mist")]
-    )
+    rows = pl.concat([honest(log[0][topic]) for topic in FAULT_TOPICS])
     columns = ["fault_id", "element_id", "element_type", "state", "severity", "parent_fault_id", "planned"]
     told = set(rows.select(*columns, "service_affecting", pl.col("event_time").dt.timestamp("us")).rows())
     mist_types = {"router": "gateway", "site": "site"}
@@ -223,7 +219,7 @@ def test_live_part_is_anchored_when_the_history_is_over():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"start": datetime(2026, 1, 1)}, "start: expected a time with a time zone, got one without; add UTC."),  # noqa: DTZ001
+        ({"start": datetime(2026, 1, 1)}, "start: expected a time with a time zone, got one without; add UTC."),
         ({"duration": timedelta(0)}, "duration: expected a positive time span."),
         ({"poison_share": 1.5}, "poison_share: expected a share between 0 and 1."),
         ({"cells_per_site": 0}, "cells_per_site: expected at least 1."),

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from benchmarks.workload import POISON, Workload, kinds_of, poison
+from connectors.topics import load_topics
 from schemas.codec import REASONS, Registry
 from schemas.contracts import contract
 from tests.unit.benchmarks.workload_kit import busy, decoded, honest
@@ -52,15 +53,10 @@ def test_canaries_are_found_in_every_personal_column_and_nowhere_else():
     workload = Workload(busy(canaries=70))
     canaries = workload.manifest.canaries
     rows, _, _ = decoded(workload)
-    streams = {
-        "usage.events": "usage_event",
-        "care.interactions": "care_interaction",
-        "billing.events": "billing_event",
-    }
+    streams = {topic.topic: topic.stream for topic in load_topics()}
     personal: dict[str, set[str]] = {}
     for topic, frame in rows.items():
-        stream = streams.get(topic, "crm_change" if topic.startswith("crm") else None)
-        for column, pii_class in contract(stream).pii.items() if stream else ():
+        for column, pii_class in contract(streams[topic]).pii.items():
             personal.setdefault(pii_class, set()).update(frame[column].drop_nulls())
 
     assert len(canaries) == len({canary.value for canary in canaries}) == 70
