@@ -21,8 +21,8 @@ from schemas.errors import TerminalError
 class SegmentFiles:
     """The segments of one table of one shard, in a directory of its own.
 
-    A segment that a snapshot no longer names is deleted at the snapshot after it: only then has the flow's recovery store made
-    the former durable, and no crash leads back behind it.
+    A segment that a snapshot no longer names is deleted at the snapshot after it: only then has the flow's recovery
+    store made the former durable, and no crash leads back behind it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -51,7 +51,7 @@ class SegmentFiles:
                 "restore both together, or start from an empty data directory"
             )
         self._written.add(name)
-        return pl.read_ipc(path, memory_map=False)
+        return pl.read_ipc(path)
 
     def keep_only(self, names: list[str]) -> None:
         """Say which segments the newest snapshot names; delete what the one before it had given up already."""

@@ -175,8 +175,8 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
         "merge_shards",
         op.filter("recall_shards", said, lambda item: item[0] != "network"),
         incidents,
-        shard("shard_subscribers", private_subscribers, shards),
-        shard("shard_usage", private_usage, shards),
+        shard("shard_subscribers", private_subscribers.rows, shards),
+        shard("shard_usage", private_usage.rows, shards),
     )  # KeyedStream[Recalled | IncidentUpdate | Batch]
     matched = op.stateful_batch("match_faults", inputs, _matcher(config, io))
     # matched: KeyedStream[Notifications | TableOutput | LateRows | Counted]
@@ -213,6 +213,8 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
         network.counted,
         subscribers.counted,
         usage.counted,
+        private_subscribers.counted,
+        private_usage.counted,
         _only("pick_network_counts", tracked, Counted),
         _only("pick_customer_counts", matched, Counted),
     )

@@ -1,7 +1,7 @@
 """Dead letters: what could not be read, sealed as it came, with plain headers that say why.
 
-A dead letter's value is one sealed Avro record that holds the original key, value, timestamp and headers byte for byte. Its
-headers, in the style of Kafka Connect, hold no personal data and are readable by everyone.
+A dead letter's value is one sealed Avro record that holds the original key, value, timestamp and headers byte for
+byte. Its headers, in the style of Kafka Connect, hold no personal data and are readable by everyone.
 """
 
 from __future__ import annotations

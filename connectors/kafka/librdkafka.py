@@ -47,10 +47,7 @@ def _bind(name: str, result: type | None, *arguments: type) -> ctypes._NamedFunc
     return function
 
 
-_conf_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
-_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
-_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
-_new = _bind("rd_kafka_conf_new", _POINTER)
+_conf_new = _bind("rd_kafka_conf_new", _POINTER)
 _conf_set = _bind(
     "rd_kafka_conf_set", ctypes.c_int, _POINTER, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t
 )
@@ -82,15 +79,9 @@ _watermarks = _bind(
 
 poll = _bind("rd_kafka_poll", ctypes.c_int, _POINTER, ctypes.c_int)
 destroy = _bind("rd_kafka_destroy", None, _POINTER)
-queue_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
-_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
-_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
-_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
+queue_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
 queue_destroy = _bind("rd_kafka_queue_destroy", None, _POINTER)
-topic_LOG_CALLBACK = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
-_conf_set_log_cb = _bind("rd_kafka_conf_set_log_cb", None, _POINTER, _LOG_CALLBACK)
-_set_log_queue = _bind("rd_kafka_set_log_queue", ctypes.c_int, _POINTER, _POINTER)
-_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
+topic_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
 topic_destroy = _bind("rd_kafka_topic_destroy", None, _POINTER)
 consume_start_queue = _bind(
     "rd_kafka_consume_start_queue", ctypes.c_int, _POINTER, ctypes.c_int32, ctypes.c_int64, _POINTER

@@ -1,7 +1,7 @@
 """decode: record blocks into batches of canonical rows; what cannot be read comes out beside them.
 
-Stateless. A row whose event time lies more than `max_future` after its record's Kafka timestamp is not believed: one clock gone
-mad would make every honest row late. The Kafka timestamp is part of the input, so a replay decides alike.
+Stateless. A row whose event time lies more than `max_future` after its record's Kafka timestamp is not believed: one
+clock gone mad would make every honest row late. The Kafka timestamp is part of the input, so a replay decides alike.
 """
 
 from __future__ import annotations

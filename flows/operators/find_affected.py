@@ -1,8 +1,8 @@
 """find_affected: the definition of who an incident affects, as a join of intervals.
 
-A customer is affected from the first moment, while the incident is open, at which they are an active subscriber of an affected
-service and either their site is in the footprint, or they have used a cell of it: while that cell was in the footprint, or
-at most one presence window before it came into it. In what order the rows arrived plays no part.
+A customer is affected from the first moment, while the incident is open, at which they are an active subscriber of an
+affected service and either their site is in the footprint, or they have used a cell of it: while that cell was in the
+footprint, or at most one presence window before it came into it. In what order the rows arrived plays no part.
 
 All times are microseconds; intervals are [start, end).
 """

@@ -1,8 +1,8 @@
 """FoldedTable: state that is added to, as a small log-structured table of frames.
 
-New rows are appended to an open part; when it passes a limit it is folded (grouped and merged by the owner's function) and
-written as an immutable segment, and segments of similar size are merged. A snapshot is the list of segments and the bytes of
-the open part, so it costs what changed and not what exists.
+New rows are appended to an open part; when it passes a limit it is folded (grouped and merged by the owner's
+function) and written as an immutable segment, and segments of similar size are merged. A snapshot is the list of
+segments and the bytes of the open part, so it costs what changed and not what exists.
 
 **State.** Every segment is held in memory as well as on disk. `prune` evicts; the owner says what and when.
 **Bound.** The open part holds at most `open_rows` rows; there are O(log rows) segments.
@@ -22,7 +22,7 @@ FORMAT = 1
 
 
 class SegmentStore(Protocol):
-    """Durable, immutable frames by name. Writing may go on in the background; a name is durable once its future is done."""
+    """Durable, immutable frames by name. They are written in the background: durable once the future is done."""
 
     def write(self, frame: pl.DataFrame) -> Future[str]: ...  # noqa: D102
     def read(self, name: str) -> pl.DataFrame: ...  # noqa: D102

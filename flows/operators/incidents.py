@@ -1,14 +1,16 @@
 """Incidents: root faults and the faults below them, built event by event in event-time order.
 
-A fault counts from the first moment it is open, affects the service and its severity reaches the threshold. A counting fault
-joins an open incident when its element is that incident's root element or lies below it, or when its parent fault belongs to
-it; otherwise it is the root of a new incident. The incident is open until all its faults are cleared. It is announced when it has
-been open for `hold_down`; one that is cleared by then is discarded and tells nobody.
+A fault counts from the first moment it is open, affects the service and its severity reaches the threshold. A
+counting fault joins an open incident when its element is that incident's root element or lies below it, or when its
+parent fault belongs to it; otherwise it is the root of a new incident. The incident is open until all its faults are
+cleared. It is announced when it has been open for `hold_down`; one that is cleared by then is discarded and tells
+nobody.
 
-What was announced stays so: an incident that customers were told of keeps its id and stays an incident of its own, even where
-events that arrive late, or a replay, would now order things otherwise.
+What was announced stays so: an incident that customers were told of keeps its id and stays an incident of its own,
+even where events that arrive late, or a replay, would now order things otherwise.
 
-**State.** `Incidents` is plain data, a few hundred bytes an incident and 8 bytes an element of its footprint. `expire` evicts.
+**State.** `Incidents` is plain data, a few hundred bytes an incident and 8 bytes an element of its footprint.
+`expire` evicts.
 """
 
 from __future__ import annotations

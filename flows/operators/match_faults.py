@@ -1,13 +1,13 @@
 """match_faults: finds every customer an incident affects, and decides once what each is told. One logic per shard.
 
-CRM changes and usage of the shard's customers come in, and every incident. What arrived is joined by `find_affected`, whatever
-the order it came in; a decision is made when the watermark has passed the moments it rests on, and is then remembered: nobody is
-told twice, and the all-clear goes to exactly those who were told.
+CRM changes and usage of the shard's customers come in, and every incident. What arrived is joined by `find_affected`,
+whatever the order it came in; a decision is made when the watermark has passed the moments it rests on, and is then
+remembered: nobody is told twice, and the all-clear goes to exactly those who were told.
 
-**Watermark.** Over the CRM and usage origins, the network's own watermark, and the recall of what was published before.
-**Lateness.** A CRM change or incident is never too late. Usage later than `lateness` behind its origin goes to the late rows.
-**Eviction.** Closed incidents and presence older than `retention` go. **Bound.** See the tables in `match_state`.
-How a batch is cut changes no result.
+**Watermark.** Over the CRM and usage origins, the network's own watermark, and the recall of what was published
+before. **Lateness.** A CRM change or incident is never too late. Usage later than `lateness` behind its origin goes
+to the late rows. **Eviction.** Closed incidents and presence older than `retention` go. **Bound.** See the tables in
+`match_state`. How a batch is cut changes no result.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ Emitted = Notifications | TableOutput | LateRows | Counted
 
 @dataclass(slots=True)
 class MatchFaults:
-    """The step's logic: no clock, and no I/O but its segment stores'. `place` names where those lie, for the successor."""
+    """The step's logic: no clock, and no I/O but its segment stores'.
+
+    `place` names where those lie, for the successor.
+    """
 
     spec: MatchSpec
     stores: Callable[[str], SegmentStore]
@@ -206,6 +209,7 @@ class MatchFaults:
         for phase in ("updated", "cleared"):
             fresh = pl.concat([fresh, self._unknown(rows.filter(pl.col("phase") == phase), everyone, phase)])
         self._out.append(TableOutput("notifications", fresh.select(*contract("notification").polars)))
+        self._count_published(fresh)
         merged = everyone.join(sums, on="customer", how="left").with_columns(
             pl.max_horizontal("updated_until", "update").alias("updated_until"),
             (pl.col("cleared") | pl.col("clear").fill_null(value=False)).alias("cleared"),
@@ -331,7 +335,12 @@ class MatchFaults:
             return
         rows = notification_rows(incident, reachable, phase, moment, self._ingested_ms, update)
         self._out.append(Notifications(rows))
+        self._count_published(rows)
         self._out.append(TableOutput("notifications", rows.drop("ingested_ms")))
+
+    def _count_published(self, rows: pl.DataFrame) -> None:
+        for channel, phase, amount in rows.group_by("channel", "phase").len().iter_rows():
+            self._out.append(Counted("notifications_published", (("channel", channel), ("phase", phase)), amount))
 
     def _write_affected(self, name: str, told: pl.DataFrame) -> None:
         if not told.height:
@@ -345,6 +354,9 @@ class MatchFaults:
             pl.col("told_at").cast(_TIME),
         )
         self._out.append(TableOutput("affected_customers", rows))
+        unreachable = int((rows["outcome"] == "unreachable").sum())
+        if unreachable:
+            self._out.append(Counted("customers_unreachable", (("phase", "raised"),), unreachable))
 
     def _resolve(self) -> None:
         """Find repeated usage events; done once an epoch, for it changes no decision."""

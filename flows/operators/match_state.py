@@ -1,4 +1,4 @@
-"""The state of one shard of match_faults: its tables, its incidents, its counts. Data and how to keep it; no decisions."""
+"""The state of one shard of match_faults: tables, incidents, counts. Data and how to keep it; no decisions."""
 
 from __future__ import annotations
 

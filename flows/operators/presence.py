@@ -1,10 +1,11 @@
 """Presence: which customer used which cell when, as far back as an incident may ask.
 
-Usage is folded to the first and the last use of each cell by each customer in each time bucket. A bucket is as wide as the
-presence window, and no question spans less than a window, so first and last answer every question exactly.
+Usage is folded to the first and the last use of each cell by each customer in each time bucket. A bucket is as wide
+as the presence window, and no question spans less than a window, so first and last answer every question exactly.
 
-**State.** A row of 40 bytes per customer, cell and bucket. **Lateness.** Rows may come in any order. **Eviction.** `forget` drops
-what lies before a time. **Bound.** (active customers × cells each uses in a window) × (retention / window + 2) rows.
+**State.** A row of 40 bytes per customer, cell and bucket. **Lateness.** Rows may come in any order. **Eviction.**
+`forget` drops what lies before a time. **Bound.** (active customers) times (cells each uses in a window) times
+(retention / window + 2) rows.
 """
 
 from __future__ import annotations

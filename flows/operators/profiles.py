@@ -1,11 +1,13 @@
 """Profiles: what a fault notification needs to know of each customer, at any event time.
 
-Each CRM change is one row; the fields it gives are marked in `given`. A customer's profile at a moment is made of the newest
-given value of each field at or before it, in the order event time, version, origin, offset. Times are microseconds.
+Each CRM change is one row; the fields it gives are marked in `given`. A customer's profile at a moment is made of the
+newest given value of each field at or before it, in the order event time, version, origin, offset. Times are
+microseconds.
 
 **State.** One row per change; changes older than the horizon are folded into one row per customer, so a million quiet
-customers are a million rows. **Lateness.** A change that is older than the horizon and comes after a newer one is taken in, but
-cannot win over a field of the folded row. **Eviction.** None: a profile lives as long as the customer, a deletion empties it.
+customers are a million rows. **Lateness.** A change that is older than the horizon and comes after a newer one is
+taken in, but cannot win over a field of the folded row. **Eviction.** None: a profile lives as long as the customer,
+a deletion empties it.
 """
 
 from __future__ import annotations
@@ -102,8 +104,8 @@ def filled(changes: pl.DataFrame) -> pl.DataFrame:
 def profile_versions(changes: pl.DataFrame, until: int) -> pl.DataFrame:
     """What each customer's profile was, and from when to when, by the changes at or before `until`.
 
-    Shape: adds `end` (Int64): the version holds in [event_time, end). Changes that another of the same moment replaces are left
-    out.
+    Shape: adds `end` (Int64): the version holds in [event_time, end). Changes that another of the same moment
+    replaces are left out.
     """
     whole = filled(changes.filter(pl.col("event_time") <= until))
     ends = pl.col("event_time").shift(-1).over("customer").fill_null(FOREVER)

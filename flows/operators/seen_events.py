@@ -1,7 +1,7 @@
 """Seen events: which event ids came before, as far back as a row may still arrive.
 
-**State.** 16 bytes an event. **Eviction.** `forget` drops ids older than a time. **Bound.** (events a second) × (how late a row may
-be). Ids are fingerprints of 64 bits.
+**State.** 16 bytes an event. **Eviction.** `forget` drops ids older than a time. **Bound.** (events a second) times
+(how late a row may be). Ids are fingerprints of 64 bits.
 """
 
 from __future__ import annotations

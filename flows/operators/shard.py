@@ -1,7 +1,8 @@
 """shard: splits batches by customer; every shard hears of every batch, for each carries its origin's progress.
 
-Stateless. The shard of a customer is the first 64 bits of the customer key modulo the number of shards, a persisted format.
-Empty slices are sent too: a shard without rows in a batch must still hear how far the batch's origin has come.
+Stateless. The shard of a customer is the first 64 bits of the customer key modulo the number of shards, a persisted
+format. Empty slices are sent too: a shard without rows in a batch must still hear how far the batch's origin has
+come.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """tokenize: personal data out, tokens and keys in; the first step after decoding.
 
-Stateless. `customer_id` becomes `customer_key` (String) and `customer` (UInt64, its first 64 bits); every other column that the
-contract marks as personal becomes a token, or goes when the flow does not keep it.
+Stateless. `customer_id` becomes `customer_key` (String) and `customer` (UInt64, its first 64 bits); every other
+column that the contract marks as personal becomes a token, or goes when the flow does not keep it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import polars as pl
 from bytewax.dataflow import Stream, operator
 
 from flows.batch import Batch
+from flows.operators.messages import Counted
 from schemas.contracts import contract
 
-__all__ = ["TokenizeSpec", "Tokens", "tokenize", "tokenize_batch"]
+__all__ = ["TokenizeSpec", "TokenizeStreams", "Tokens", "tokenize", "tokenize_batch"]
 
 
 class Tokens(Protocol):
@@ -50,8 +51,17 @@ class TokenizeSpec:
                 raise ValueError(f"{stream} has no personal columns {', '.join(sorted(unknown))}")
 
 
-def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> Batch:
-    """Replace the personal data of a batch. Shape: the same rows."""
+@dataclass(frozen=True)
+class TokenizeStreams:
+    """What tokenize gives out."""
+
+    rows: Stream[Batch]
+    counted: Stream[Counted]
+
+
+def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> tuple[Batch, list[Counted]]:
+    """Replace the personal data of a batch, and count the tokens made. Shape: the same rows."""
+    made = 0
     rows, kept = batch.rows, spec.keep.get(batch.stream, frozenset())
     added = [
         spec.tokens.fingerprints(rows[column]).alias(name)
@@ -62,13 +72,16 @@ def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> Batch:
             added.append(spec.tokens.customer_keys(rows[column]).alias("customer_key"))
             added.append(spec.tokens.customer_numbers(rows[column]).alias("customer"))
         elif column in kept:
-            added.append(spec.tokens.tokens(rows[column], pii_class).alias(column))
+            tokens = spec.tokens.tokens(rows[column], pii_class).alias(column)
+            made += tokens.len() - tokens.null_count()
+            added.append(tokens)
     personal = [column for column in contract(batch.stream).pii if column not in kept]
-    return replace(batch, rows=rows.with_columns(added).drop(personal))
+    counted = [Counted("tokens_made", (("stream", batch.stream),), made)] if made else []
+    return replace(batch, rows=rows.with_columns(added).drop(personal)), counted
 
 
 @operator
-def tokenize(step_id: str, up: Stream[Batch], spec: TokenizeSpec) -> Stream[Batch]:
+def tokenize(step_id: str, up: Stream[Batch], spec: TokenizeSpec) -> TokenizeStreams:
     """Tokenize every batch.
 
     Args:
@@ -76,4 +89,7 @@ def tokenize(step_id: str, up: Stream[Batch], spec: TokenizeSpec) -> Stream[Batc
         up: Batches as decoded.
         spec: How.
     """
-    return op.map("tokenize_batch", up, lambda batch: tokenize_batch(batch, spec))
+    done = op.map("tokenize_batch", up, lambda batch: tokenize_batch(batch, spec))
+    return TokenizeStreams(
+        op.map("rows", done, lambda result: result[0]), op.flat_map("counted", done, lambda result: result[1])
+    )

@@ -1,7 +1,7 @@
 """Topology: which element lies under which, at any event time.
 
-**State.** Every version of every element: about 300 bytes each in memory; on disk the canonical rows, in a `FoldedTable`.
-Nothing is evicted: a network has some hundred thousand elements and changes slowly.
+**State.** Every version of every element: about 300 bytes each in memory; on disk the canonical rows, in a
+`FoldedTable`. Nothing is evicted: a network has some hundred thousand elements and changes slowly.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Topology:
     def footprint(self, roots: dict[str, str | None], time: int) -> Footprint:
         """Every cell and site under `roots` (element → the type its fault stated) as of `time`.
 
-        An element the topology does not know is taken for what its fault says it is, or else for both a cell and a site:
-        rather tell than stay silent.
+        An element the topology does not know is taken for what its fault says it is, or else for both a cell and a
+        site: rather tell than stay silent.
         """
         elements, cells, sites = set(roots), set(), set()
         waiting = list(roots)

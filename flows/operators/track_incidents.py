@@ -1,9 +1,9 @@
 """track_incidents: faults and topology in, incidents out. One key, for the network is one.
 
 **Watermark.** Over the network's own origins and the recall of what was published. In live operation nothing waits.
-**Lateness.** No row is ever too late: one that belongs before what was processed makes the step fold its events again, from the
-state `retention` ago, and the incidents that differ are sent anew.
-**Eviction.** Incidents go `retention` after they closed. **Bound.** Open faults, and the fault rows of one `retention`.
+**Lateness.** No row is ever too late: one that belongs before what was processed makes the step fold its events
+again, from the state `retention` ago, and the incidents that differ are sent anew. **Eviction.** Incidents go
+`retention` after they closed. **Bound.** Open faults, and the fault rows of one `retention`.
 """
 
 from __future__ import annotations
@@ -96,8 +96,10 @@ Emitted = IncidentUpdate | TableOutput | Counted
 
 @dataclass(slots=True)
 class TrackIncidents:
-    """The step's logic: no clock and no I/O but its segment store's. `now` is given, microseconds;
-    `place` names where the segments lie, for the successor."""
+    """The step's logic: no clock and no I/O but its segment store's.
+
+    `now` is given, microseconds; `place` names where the segments lie, for the successor.
+    """
 
     spec: TrackSpec
     fingerprint: Fingerprint

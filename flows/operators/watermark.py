@@ -1,11 +1,11 @@
 """Watermarks: up to which event time everything that matters has arrived.
 
-**Scope.** One watermark per origin (topic partition): its highest event time less the stream's `max_delay`. The shard's
-watermark is the lowest among the origins that are not caught up, so in live operation nothing waits, and in a replay nothing
-is decided before its inputs are there.
+**Scope.** One watermark per origin (topic partition): its highest event time less the stream's `max_delay`. The
+shard's watermark is the lowest among the origins that are not caught up, so in live operation nothing waits, and in a
+replay nothing is decided before its inputs are there.
 
-**Restart.** The highest event times are part of the snapshot; that an origin was caught up is not, for after a restart it has
-to be read again.
+**Restart.** The highest event times are part of the snapshot; that an origin was caught up is not, for after a
+restart it has to be read again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Watermarks:
 
     @property
     def value(self) -> int:
-        """Nothing at or before this time, microseconds, is still to come; past all times when every origin is caught up."""
+        """Nothing at or before this time, microseconds, is still to come; past all times when all is read."""
         return min(self._behind.values(), default=FOREVER - 1)
 
     @property
@@ -73,7 +73,7 @@ class Watermarks:
 
     @property
     def clock(self) -> int:
-        """The event time by which old state may go: it follows the watermark, and the rows themselves when all is read."""
+        """The event time by which old state may go: the watermark, and the newest row when all is read."""
         return min(self.value, self.latest)
 
     def _less_delay(self, origin: Origin, delay: int) -> int:

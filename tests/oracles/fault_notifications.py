@@ -1,7 +1,7 @@
 """The definition of the flow fault-notifications: what a finished log leads to, computed naively over the whole log.
 
-Rows are canonical, untokenized, with times as microseconds; a customer is named by `customer_id`. Nothing here is fast, and
-nothing is taken from the flow but the names.
+Rows are canonical, untokenized, with times as microseconds; a customer is named by `customer_id`. Nothing here is
+fast, and nothing is taken from the flow but the names.
 """
 
 from __future__ import annotations

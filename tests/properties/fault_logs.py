@@ -1,4 +1,4 @@
-"""Small random logs for the flow fault-notifications: a few elements, customers and minutes, dense with coincidences."""
+"""Small random logs for the flow fault-notifications: few elements, customers and minutes, many coincidences."""
 
 from __future__ import annotations
 

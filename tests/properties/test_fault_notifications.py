@@ -1,4 +1,4 @@
-"""The flow equals its definition, however the log is cut, ordered between partitions, sharded and spread over workers."""
+"""The flow equals its definition, however the log is cut, ordered, sharded and spread over workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flows.fault_notifications import FaultConfig
@@ -18,6 +18,8 @@ from tests.oracles.fault_notifications import LogRow, Rules, outcome
 from tests.properties.fault_logs import LATENESS, MAX_DELAY, cuts, logs, pauses
 
 SECOND = fault_flow.SECOND
+_PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Without shrinking: each example runs a whole dataflow, so that takes longer than reading the first failure."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,12 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
     return Keyring.create(tmp_path_factory.mktemp("keys") / "keyring.json")
 
 
-@settings(max_examples=int(__import__("os").environ.get("N","500")), phases=[__import__("hypothesis").Phase.generate], deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=500,
+    phases=_PHASES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(
     log=logs(),
     cuts=cuts(),
