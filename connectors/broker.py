@@ -129,8 +129,8 @@ class EmbeddedBroker(_BrokerProcess):
     """Tansu, a Kafka broker in memory: up in well under a second, everything gone when it stops.
 
     It is no measure of reliability: it shows aborted records to readers of committed ones, lets a fenced producer's
-    commit time out instead of refusing it, and tells the end of a partition too low when batches hold several records (a
-    fetch tells it right).
+    commit time out instead of refusing it, and tells the end of a partition too low when batches hold several records
+    (a fetch tells it right).
 
     Args:
         port: Where to listen on 127.0.0.1; a free port if not given.

@@ -56,7 +56,7 @@ class SegmentFiles:
     def keep_only(self, names: list[str]) -> None:
         """Say which segments the newest snapshot names; delete what the one before it had given up already."""
         for name in self._condemned:
-            (self._directory / name).unlink(missing_ok=True)
+            _writer().submit((self._directory / name).unlink, missing_ok=True)
         self._written -= self._condemned
         self._condemned = self._written - set(names)
 

@@ -65,6 +65,9 @@ def _mistakes(topic: str, table: object) -> list[str]:
         return [f"[{topic!r}] is no legal topic name: letters, digits, '.', '_' and '-', at most 249"]
     if not isinstance(table, dict):
         return [f'{topic!r} stands outside of a table: write ["topic.name"] with stream and format below it']
+    nested = [key for key, value in table.items() if isinstance(value, dict)]
+    if nested:
+        return [f'[{topic}.{key}] must be quoted, for its dots make tables: ["{topic}.{key}"]' for key in nested]
     mistakes = [f'["{topic}"] does not know {key!r}: only stream and format' for key in table if key not in _KEYS]
     mistakes += [
         f'["{topic}"] needs {key} = "…", found {type(table.get(key)).__name__}'

@@ -34,7 +34,7 @@ from schemas.errors import TerminalError, TransientError
 
 FLOW = "fault-notifications"
 _HISTORY = timedelta(hours=2)
-_LIVE_SECONDS = 4.0
+_LIVE_SECONDS = 3.0
 # one small machine: every shard and writer adds to the work of each little batch
 _CONFIG = """[fault-notifications]
 shards = 4
@@ -44,7 +44,9 @@ _OUTPUT_PARTITIONS = 1
 _PATIENCE_SECONDS = 120.0
 
 
-def run_demo(data_dir: Path | None, *, customers: int, seed: int, keep_running: bool = False) -> None:
+def run_demo(
+    data_dir: Path | None, *, customers: int, seed: int, keep_running: bool = False, began: float | None = None
+) -> None:
     """Run the demo and print what came of it.
 
     Args:
@@ -52,13 +54,14 @@ def run_demo(data_dir: Path | None, *, customers: int, seed: int, keep_running: 
         customers: Customers of the telco.
         seed: Decides everything else about it.
         keep_running: Go on with broker and flow until Ctrl-C, to look around.
+        began: When the command was started, monotonic; stages are told with the time since then.
 
     Raises:
         TerminalError: `data_dir` is in use, or there is no embedded broker for this machine.
         TransientError: The flow did not keep up.
     """
     root = _empty_directory(data_dir)
-    stages = Stages()
+    stages = Stages(time.monotonic() if began is None else began)
     with ThreadPoolExecutor(2, "demo") as pool, EmbeddedBroker(directory=root / "broker") as broker:
         making = pool.submit(Workload, demo_spec(customers, seed))
         settings = _settings(root, broker.brokers)
@@ -71,6 +74,7 @@ def run_demo(data_dir: Path | None, *, customers: int, seed: int, keep_running: 
                 report.print()
                 _look_around(settings, flow)
     if not keep_running:
+        stages.tell("broker and flow have ended")
         report.print()
 
 
@@ -86,11 +90,11 @@ def demo_spec(customers: int, seed: int) -> WorkloadSpec:
         sites_per_region=max(4, customers // 1000),
         prepaid=customers - postpaid,
         postpaid=postpaid,
-        usage_per_customer_per_hour=6.0,
+        usage_per_customer_per_hour=2.0,
         faults=12,
         live_faults=4,
         duplicate_share=0.01,
-        poison_share=0.0005,
+        poison_share=0.0003,
         poison_large_bytes=1_500_000,
     )
 
@@ -98,8 +102,8 @@ def demo_spec(customers: int, seed: int) -> WorkloadSpec:
 class Stages:
     """What happens, one line each on stderr, with the seconds since the start."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, began: float) -> None:
+        self._began = began
 
     def tell(self, what: str) -> None:
         """Tell that a stage is reached."""

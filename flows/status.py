@@ -84,7 +84,8 @@ class StatusLine:
         self._clock = clock
         self._terminal = sys.stderr.isatty() if terminal is None else terminal
         self._interval = _TERMINAL_SECONDS if self._terminal else _LOG_SECONDS
-        self._told_at = clock()
+        self._began_at = self._told_at = clock()
+        self._records_before = 0
         self._records: int | None = None
         self._line: Status | None = None
         self._stack = ExitStack()
@@ -97,6 +98,7 @@ class StatusLine:
     ) -> None:
         self._stack.close()
         if self._records is not None and error is None:
+            self._records, self._told_at = self._records_before, self._began_at
             _log.info("ended", status=str(self._figures()))
 
     def tick(self) -> None:
@@ -114,8 +116,8 @@ class StatusLine:
 
     def _begin(self, now: float) -> None:
         """The first tick comes when the workers have been started."""
-        self._records, self._told_at = 0, now
-        self._records = self._figures().records
+        self._began_at = self._told_at = now
+        self._records = self._records_before = self._figures().records
         if self._terminal:
             from rich.console import Console
 

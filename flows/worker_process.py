@@ -15,6 +15,7 @@ import orjson
 
 from flows.run_description import RunDescription
 
+_STDERR = 2
 WORKER_COMMAND = (sys.executable, "-m", "flows.worker")
 
 
@@ -53,6 +54,7 @@ class WorkerProcess:
                 command,
                 env={**environment, **description.to_environment()},
                 stdin=subprocess.DEVNULL,
+                stdout=_STDERR,  # Bytewax reports to stdout, which is the command's
                 pass_fds=[write_end],
             )
         except BaseException:

@@ -152,7 +152,8 @@ def _cells(addresses: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _headers(pointers: NDArray[np.int64]) -> dict[int, Headers]:
-    return {int(row): librdkafka.headers(int(pointers[row])) for row in np.flatnonzero(pointers)}
+    having = np.flatnonzero(pointers)
+    return dict(zip(having.tolist(), librdkafka.headers(pointers[having].tolist()), strict=True))
 
 
 def _stop(client: BlockClient, topic_handle: int, partition: int, queue: int, started: bool) -> None:

@@ -9,7 +9,7 @@ Importing raises OSError where the library is not to be found, as in a source bu
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import confluent_kafka
@@ -92,7 +92,7 @@ consume_batch_queue = _bind(
 )
 
 
-@_LOG_CALLBACK
+@_LOG_CALLBACK  # type: ignore[untyped-decorator]
 def _log(_: int, level: int, facility: bytes, message: bytes) -> None:
     log(level, facility.decode(errors="replace"), message.decode(errors="replace"))
 
@@ -139,16 +139,14 @@ def high_watermark(handle: int, topic: bytes, partition: int) -> int:
     return high.value
 
 
-def headers(pointer: int) -> Headers:
-    """The headers of a message, in order, from its `rd_kafka_headers_t`."""
-    return list(_headers(pointer))
-
-
-def _headers(pointer: int) -> Iterator[tuple[str, bytes | None]]:
+def headers(pointers: Iterable[int]) -> Iterator[Headers]:
+    """The headers of each of some messages, in order, from their `rd_kafka_headers_t`."""
     name, value, size = ctypes.c_char_p(), _POINTER(), ctypes.c_size_t()
-    at = 0
-    while _header_get_all(pointer, at, ctypes.byref(name), ctypes.byref(value), ctypes.byref(size)) == 0:
-        assert name.value is not None
-        content = ctypes.string_at(value.value, size.value) if value.value is not None else None
-        yield name.value.decode(errors="replace"), content
-        at += 1
+    into = ctypes.byref(name), ctypes.byref(value), ctypes.byref(size)
+    for pointer in pointers:
+        found: Headers = []
+        while _header_get_all(pointer, len(found), *into) == 0:
+            assert name.value is not None
+            content = ctypes.string_at(value.value, size.value) if value.value is not None else None
+            found.append((name.value.decode(errors="replace"), content))
+        yield found

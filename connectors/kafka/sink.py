@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.kafka.config import KafkaConfig
@@ -29,7 +31,7 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
     Ordering: as given, within a partition.
     Parallelism: `writers` parts, a persisted format; writer `w` owns partition `p` of every topic where
         `p % writers == w`.
-    Resume state: the next offset of each of the writer's partitions, a lower bound.
+    Resume state: the next offset of each of the writer's partitions, a lower bound; nothing with `recalled`.
     Retries: librdkafka's own within the transaction; if it gives up, the transaction is aborted and the flow stops
         with a `TransientError`.
 
@@ -84,17 +86,14 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
         identity = transactional_id(self._flow, self._sink, writer)
         owned = _Owned(self._topics, writer, self._writers)
         if self._recalled:
-            return _RecalledPartition(
-                lambda: take_over(self._config, identity), owned, self._on_commit, resume_state or {}
-            )
+            return _RecalledPartition(lambda: take_over(self._config, identity), owned, self._on_commit)
         published = Writer(self._config, identity)
         origins = own_partitions(self._config, self._topics, writer, self._writers)
         recall = Recall(self._config, origins, resume_state or {})
         known: set[str] = set()
         while not recall.finished:
             known |= published_ids(recall.read(_RECALL_WAIT_MS))
-        published.next_offsets = recall.next_offsets
-        return _TransactionalPartition(published, owned, self._on_commit, known)
+        return _TransactionalPartition(published, owned, self._on_commit, recall.next_offsets, known)
 
 
 class _Owned:
@@ -130,16 +129,33 @@ def _publish(writer: Writer, batches: list[OutputBatch], on_commit: OnCommit | N
 class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
     """Skips the ids that the lost epoch had published already."""
 
-    def __init__(self, writer: Writer, owned: _Owned, on_commit: OnCommit | None, known: set[str]) -> None:
+    def __init__(
+        self, writer: Writer, owned: _Owned, on_commit: OnCommit | None, ends: dict[str, int], known: set[str]
+    ) -> None:
         self._writer, self._owned, self._on_commit = writer, owned, on_commit
         self._known = known
+        self._positions = ends  # where the next record lands at the earliest
+        self._next_offsets = dict(ends)
 
     def write_batch(self, values: list[OutputBatch]) -> None:
         self._owned.check(values)
-        _publish(self._writer, [self._unpublished(batch) for batch in values], self._on_commit)
+        batches = [self._unpublished(batch) for batch in values]
+        _publish(self._writer, batches, self._on_commit)
+        self._count(batches)
 
     def snapshot(self) -> dict[str, int]:
-        return dict(self._writer.next_offsets)
+        return dict(self._next_offsets)
+
+    def _count(self, batches: list[OutputBatch]) -> None:
+        """Follow the offsets by counting: nobody else writes here, and if somebody did, they would be lower bounds."""
+        counts: Counter[str] = Counter()
+        for batch in batches:
+            partitions, numbers = np.unique(batch.partitions, return_counts=True)
+            counts.update({f"{batch.topic}/{part}": int(n) for part, n in zip(partitions, numbers, strict=True)})
+        for part, count in counts.items():
+            self._next_offsets[part] = self._positions.get(part, 0) + count
+            # the commit's marker takes an offset, but it may not be there yet: no reader could begin behind it
+            self._positions[part] = self._next_offsets[part] + 1
 
     def _unpublished(self, batch: OutputBatch) -> OutputBatch:
         if not self._known:
@@ -151,13 +167,13 @@ class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]
 
 
 class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
-    """Takes the writer at the first write: by then the `PublishedSource` has fenced and read back."""
+    """Takes the writer at the first write: by then the `PublishedSource` has fenced and read back.
 
-    def __init__(
-        self, take: Callable[[], Writer], owned: _Owned, on_commit: OnCommit | None, resume: Mapping[str, int]
-    ) -> None:
+    The offsets are in that source's snapshot; this one has nothing to remember.
+    """
+
+    def __init__(self, take: Callable[[], Writer], owned: _Owned, on_commit: OnCommit | None) -> None:
         self._take, self._owned, self._on_commit = take, owned, on_commit
-        self._resume = dict(resume)
         self._writer: Writer | None = None
 
     def write_batch(self, values: list[OutputBatch]) -> None:
@@ -167,4 +183,4 @@ class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
         _publish(self._writer, values, self._on_commit)
 
     def snapshot(self) -> dict[str, int]:
-        return self._resume | (self._writer.next_offsets if self._writer else {})
+        return {}

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Producer
 
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_from
 from connectors.kafka.logs import LOGGER
 from connectors.kafka.output import OutputBatch
-from schemas.errors import TerminalError
+from schemas.errors import SignalboxError
 
 _INIT_SECONDS = 60.0
 _COMMIT_SECONDS = 30.0
 _ABORT_SECONDS = 5.0
 _ROOM_SECONDS = 0.05
-
-_Report = Callable[[KafkaError | None, Message], None]
 
 
 class Writer:
@@ -40,66 +37,45 @@ class Writer:
 
     def __init__(self, config: KafkaConfig, transactional_id: str) -> None:
         self.transactional_id = transactional_id
-        self.next_offsets: dict[str, int] = {}
-        """Where the next record will land at the earliest, by `topic/partition`; grows with each commit."""
-        self._producer = Producer(config.producer() | {"transactional.id": transactional_id}, logger=LOGGER)
+        self._producer = Producer({**config.producer(), "transactional.id": transactional_id}, logger=LOGGER)
         try:
             self._producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
-            raise error_from(f"writer {transactional_id}", error) from error
+            raise self._error(error) from error
 
     def publish(self, batches: Sequence[OutputBatch]) -> None:
         """Publish all records of some batches in one transaction, and commit it.
 
-        The order of records within a partition is kept.
+        The order of records within a partition is kept. There are no delivery reports: a commit fails if any record was
+        not delivered.
 
         Raises:
             TransientError: Not everything was delivered; nothing of it is visible. The writer must not be used again.
             TerminalError: Another process has taken over, or a record is larger than its topic takes.
         """
-        ends: dict[str, int] = {}
-        failures: list[KafkaError] = []
-
-        def note(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-            else:
-                ends[f"{message.topic()}/{message.partition()}"] = (message.offset() or 0) + 1
-
         try:
             self._producer.begin_transaction()
             for batch in batches:
-                self._produce(batch, note)
-            self._producer.flush(_COMMIT_SECONDS)
+                self._produce(batch)
             self._producer.commit_transaction(_COMMIT_SECONDS)
         except KafkaException as error:
             with contextlib.suppress(KafkaException):
                 self._producer.abort_transaction(_ABORT_SECONDS)
-            raise self._failure(error, failures) from error
-        self.next_offsets |= ends
+            raise self._error(error) from error
 
-    def _produce(self, batch: OutputBatch, note: _Report) -> None:
-        # a report per record costs as much as the record: the last one of each partition tells the offset
-        _, from_the_end = np.unique(batch.partitions[::-1], return_index=True)
-        reports: list[_Report | None] = [None] * len(batch)
-        for row in len(batch) - 1 - from_the_end:
-            reports[row] = note
+    def _produce(self, batch: OutputBatch) -> None:
         produce, topic = self._producer.produce, batch.topic
-        columns = zip(batch.values, batch.keys, batch.partitions.tolist(), reports, batch.record_headers(), strict=True)
-        for value, key, partition, report, headers in columns:
+        columns = zip(batch.values, batch.keys, batch.partitions.tolist(), batch.record_headers(), strict=True)
+        for value, key, partition, headers in columns:
             while True:
                 try:
-                    produce(topic, value, key, partition, on_delivery=report, headers=headers)
+                    produce(topic, value, key, partition, headers=headers)
                     break
                 except BufferError:  # the client's queue is full: let it send
                     self._producer.poll(_ROOM_SECONDS)
 
-    def _failure(self, error: KafkaException, failures: list[KafkaError]) -> Exception:
-        place = f"writer {self.transactional_id}"
-        causes: list[KafkaException | KafkaError] = [error, *failures]
-        reasons = [error_from(place, cause) for cause in causes]
-        # a commit fails for what befell one of its records: the reason that says what to do is the one to tell
-        return next((reason for reason in reasons if isinstance(reason, TerminalError)), reasons[0])
+    def _error(self, cause: KafkaException) -> SignalboxError:
+        return error_from(f"writer {self.transactional_id}", cause)
 
 
 _handed_over: dict[tuple[str, str], Writer] = {}

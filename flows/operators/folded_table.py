@@ -93,6 +93,9 @@ class FoldedTable:
 
     def parts(self) -> list[pl.DataFrame]:
         """Every part that has rows, oldest first, as it is held: identities may occur in several parts."""
+        if len(self._open) > 1:
+            # a call for each frame costs more than the rows of a small one do
+            self._open = [pl.concat(self._open)]
         return [segment.frame for segment in self._segments] + self._open
 
     def scan(self, predicate: pl.Expr) -> pl.DataFrame:

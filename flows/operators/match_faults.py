@@ -80,8 +80,8 @@ class MatchFaults:
     _origins: dict[Origin, int] = field(init=False)
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
-    _hits: dict[str, list[tuple[int, int]]] = field(init=False, default_factory=dict)  # incident → (time, customer)
-    _unresolved: list[tuple[str, pl.DataFrame]] = field(init=False, default_factory=list)
+    _hits: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # incident → customer, touched_at
+    _unsettled: list[tuple[str, pl.DataFrame]] = field(init=False, default_factory=list)
     _evaluated_until: int = field(init=False, default=NEVER)
     _forgotten_until: int = field(init=False, default=NEVER)
     _ingested_ms: int = field(init=False, default=-1)
@@ -114,7 +114,7 @@ class MatchFaults:
 
     def snapshot(self) -> MatchSnapshot:
         """Everything that a successor needs."""
-        self._resolve()
+        self._settle()
         return self.state.snapshot(self.place, dict(self._marks.seen), self._evaluated_until, self._forgotten_until)
 
     # Taking in
@@ -132,43 +132,54 @@ class MatchFaults:
         self._marks.observe(batch.origin, batch.max_event_time, caught_up=batch.caught_up, finished=batch.finished)
 
     def _take_usage(self, batch: Batch) -> None:
-        newest = pl.max_horizontal("_seen", pl.lit(self._marks.seen.get(batch.origin), pl.Int64))
-        rows = batch.rows.with_columns(pl.col("event_time").cast(pl.Int64).alias("time"))
-        late = rows.select(pl.col("time") < newest - self.spec.lateness).to_series().fill_null(value=False)
+        """Set late rows aside and keep the others for `_settle`. Numpy, for it runs for every slice of every batch."""
+        rows = batch.rows
+        times = rows["event_time"].to_physical().to_numpy()
+        newest = rows["_seen"].fill_null(NEVER).to_numpy()
+        newest = np.maximum(newest, self._marks.seen.get(batch.origin, NEVER))
+        late = times < newest - self.spec.lateness
         if late.any():
-            self._out.append(LateRows(batch.origin, batch.rows.filter(late)))
+            mask = pl.Series(late)
+            self._out.append(LateRows(batch.origin, rows.filter(mask)))
             self.state.counts[batch.origin.topic, "late"] += int(late.sum())
-            rows = rows.filter(~late)
-        self._unresolved.append((batch.origin.topic, rows.select("event", "time")))
-        uses = rows.filter(pl.col("cell").is_not_null()).select("customer", "cell", "time")
-        self.state.presence.add(uses)
-        self._hit(uses)
+            rows = rows.filter(~mask)
+        self._unsettled.append((batch.origin.topic, rows))
+        if self.state.in_a_footprint(rows["cell"].fill_null(0).to_numpy()).any():
+            self._hit(_uses(rows))
 
     def _hit(self, uses: pl.DataFrame) -> None:
         """Note uses of the footprints that are known."""
-        inside = self.state.in_a_footprint(uses["cell"].to_numpy())
-        if not inside.any():
-            return
-        hits = uses.filter(pl.Series(inside))
         for name, incident in self.state.incidents.items():
             for period, end in periods(incident):
-                found = hits.filter(
+                found = uses.lazy().filter(
                     pl.col("cell").is_in(pl.Series(period.cells).implode())
                     & (pl.col("time") >= period.start - self.spec.presence_window)
                     & (pl.col("time") < end)
                 )
-                at = found.select("customer", pl.max_horizontal("time", pl.lit(period.start)))
-                news = self.state.touch(name, at.iter_rows())
-                self._hits.setdefault(name, []).extend((time, customer) for customer, time in news)
+                at = pl.max_horizontal("time", pl.lit(period.start)).alias("touched_at")
+                news = found.select("customer", at).collect()
+                self._touch(name, news)
+
+    def _touch(self, name: str, uses: pl.DataFrame) -> None:
+        # some may lie ahead of the watermark, so even a new incident's have to be looked at again later
+        if uses.height:
+            self._hits.setdefault(name, []).append(self.state.touch(name, uses))
 
     def _take_incidents(self, update: IncidentUpdate) -> None:
-        self.state.put_incidents(update.incidents)
+        if update.incidents:
+            self._settle()
+            for incident in update.incidents:
+                # usage may be ahead of the network: what it touched may not have been in the footprint by then
+                before = self.state.incidents.get(incident.incident_id)
+                if before is not None:
+                    self.state.untouch(incident.incident_id, _changes_at(before, incident))
+            self.state.put_incidents(update.incidents)
         for incident in update.incidents:
             self._ingested_ms = max(self._ingested_ms, incident.ingested_ms)
             self._looks[incident.incident_id] = _moments(incident)
             for period, end in periods(incident):
                 uses = self.state.presence.touched(period.cells, period.start, end)
-                self.state.touch(incident.incident_id, uses.iter_rows())
+                self._touch(incident.incident_id, uses)
         self._marks.announce(INCIDENTS, update.watermark, caught_up=update.caught_up, finished=update.finished)
 
     def _recall(self, recalled: Recalled) -> None:
@@ -214,7 +225,7 @@ class MatchFaults:
             pl.max_horizontal("updated_until", "update").alias("updated_until"),
             (pl.col("cleared") | pl.col("clear").fill_null(value=False)).alias("cleared"),
         )
-        self.state.told.append(merged.select(*TOLD))
+        self.state.put_told(name, merged.select(*TOLD))
 
     def _unknown(self, rows: pl.DataFrame, told: pl.DataFrame, phase: str) -> pl.DataFrame:
         marked = rows.join(told.select("customer", "updated_until", "cleared"), on="customer", how="left")
@@ -231,73 +242,60 @@ class MatchFaults:
         # not the highest so far: after a restart, what this run had not decided is found by this time
         self._evaluated_until = until
         looks = {name for name, times in self._looks.items() if times and times[0] <= until}
-        hits = {name: {customer for time, customer in found if time <= until} for name, found in self._hits.items()}
-        changed = self._changed_customers(until)
+        changed = _take_until(self._dirty, "event_time", until)
         for name, incident in self.state.incidents.items():
-            customers = None if name in looks else changed | hits.get(name, set())
-            if incident.opened_at <= until and (customers is None or customers):
-                self._evaluate(incident, customers, until)
-        for name in looks:
-            self._looks[name] = [time for time in self._looks[name] if time > until]
-        for name in [name for name, found in hits.items() if found]:
-            self._hits[name] = [hit for hit in self._hits[name] if hit[0] > until]
+            hit = _take_until(self._hits.get(name, []), "touched_at", until)
+            if incident.opened_at > until:
+                continue
+            if name in looks:
+                self._looks[name] = [time for time in self._looks[name] if time > until]
+                self._evaluate(incident, None, until)
+            elif len(changed) or len(hit):
+                self._evaluate(incident, pl.concat([changed, hit]), until)
         self._forget()
 
-    def _changed_customers(self, until: int) -> set[int]:
-        if not self._dirty:
-            return set()
-        dirty = pl.concat(self._dirty)
-        later = dirty.filter(pl.col("event_time") > until)
-        self._dirty = [later] if later.height else []
-        if later.height == dirty.height or not self.state.incidents:
-            return set()
-        return set(dirty.filter(pl.col("event_time") <= until)["customer"])
-
-    def _evaluate(self, incident: Incident, customers: set[int] | None, until: int) -> None:
+    def _evaluate(self, incident: Incident, customers: pl.Series | None, until: int) -> None:
         """Find who is affected (among some customers, or all), and tell what is due."""
-        touched = self.state.touched_frame(incident.incident_id, customers)
-        at_site = pl.col("site").is_in(pl.Series(all_sites(incident)).implode())
-        nearby = at_site if customers is None else at_site & _among(customers)
-        candidates = set(self.state.profiles.scan(nearby)["customer"]) | set(touched["customer"])
         known = self.state.told_of(incident.incident_id)
-        candidates -= set(known["customer"])
+        touched = self.state.touched_by(incident.incident_id)
+        entire = customers is None
+        if customers is None:
+            at_site = self.state.profiles.scan(pl.col("site").is_in(pl.Series(all_sites(incident)).implode()))
+            customers = pl.concat([at_site["customer"], touched["customer"]])
+        candidates = customers.unique()
+        candidates = candidates.filter(~candidates.is_in(known["customer"].implode()))
+        if not (entire or len(candidates)):
+            return
         found = _untold(incident.incident_id, pl.DataFrame(schema=AFFECTED_COLUMNS))
-        if candidates:
-            versions = profile_versions(self.state.profiles.scan(_among(candidates)), until)
+        versions = profile_versions(self._profiles_of(candidates), until)
+        if len(candidates):
+            touched = touched.filter(pl.col("customer").is_in(candidates.implode()))
             found = _untold(incident.incident_id, find_affected(incident, versions, touched, until))
         if incident.announced_at > until:
-            self.state.told.append(found)
+            self.state.put_told(incident.incident_id, found)
             return
-        waiting = pl.concat([known.filter(pl.col("told_at").is_null()), found])
-        told = self._tell_raised(incident, waiting, until)
-        if customers is None:
-            told = pl.concat([known.filter(pl.col("told_at").is_not_null()), told])
+        waiting = known.filter(pl.col("told_at").is_null())
+        if waiting.height:
+            found = pl.concat([waiting, found])
+            versions = profile_versions(self._profiles_of(found["customer"]), until)
+        told = self._tell_raised(incident, found, versions)
+        rest = known.filter(pl.col("told_at").is_not_null())
+        if entire:
+            told = pl.concat([rest, told])
         told = self._tell_updates(incident, told, until)
         told = self._tell_cleared(incident, told, until)
-        self.state.told.append(told.join(known, on=told.columns, how="anti", nulls_equal=True))
+        self.state.put_told(incident.incident_id, told.join(known, on=told.columns, how="anti", nulls_equal=True))
 
-    def _tell_raised(self, incident: Incident, waiting: pl.DataFrame, until: int) -> pl.DataFrame:
+    def _profiles_of(self, customers: pl.Series) -> pl.DataFrame:
+        return self.state.profiles.scan(pl.col("customer").is_in(customers.implode()))
+
+    def _tell_raised(self, incident: Incident, waiting: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
         if not waiting.height:
             return waiting
-        told = self._decide(incident, waiting, until)
+        told = _decide(incident, waiting, versions)
         self._write_affected(incident.incident_id, told)
         self._publish(incident, told, "raised", pl.col("told_at"))
         return told
-
-    def _decide(self, incident: Incident, news: pl.DataFrame, until: int) -> pl.DataFrame:
-        """Choose each customer's channel, by the profile at the moment they are told."""
-        moment = pl.max_horizontal("affected_at", pl.lit(incident.announced_at))
-        timed = news.drop("outcome", "contact", "language", "told_at").with_columns(moment.alias("told_at"))
-        versions = profile_versions(self.state.profiles.scan(_among(set(news["customer"]))), until)
-        channel = reachable_channel()
-        then = (
-            timed.join(versions.drop("customer_key"), on="customer")
-            .filter((pl.col("event_time") <= pl.col("told_at")) & (pl.col("told_at") < pl.col("end")))
-            .with_columns(channel.alias("channel"))
-            .with_columns(pl.col("channel").fill_null("unreachable").alias("outcome"))
-            .with_columns(contact_of(pl.col("outcome")).alias("contact"))
-        )
-        return then.select(*TOLD)
 
     def _tell_updates(self, incident: Incident, told: pl.DataFrame, until: int) -> pl.DataFrame:
         if not self.spec.notify_updates:
@@ -358,19 +356,20 @@ class MatchFaults:
         if unreachable:
             self._out.append(Counted("customers_unreachable", (("phase", "raised"),), unreachable))
 
-    def _resolve(self) -> None:
-        """Find repeated usage events; done once an epoch, for it changes no decision."""
-        pending, self._unresolved = self._unresolved, []
+    def _settle(self) -> None:
+        """Take usage that was kept into presence, and find repeated events; once an epoch, or when it is asked for."""
+        pending, self._unsettled = self._unsettled, []
         if not pending:
             return
-        events = pl.concat([rows.with_columns(pl.lit(topic).alias("topic")) for topic, rows in pending])
-        repeated = self.state.events.add(events.select("event", "time"))
-        marked = events.with_columns(pl.Series("repeated", repeated)).group_by("topic", "repeated").len()
+        uses = pl.concat([_uses(rows).with_columns(pl.lit(topic).alias("topic")) for topic, rows in pending])
+        self.state.presence.add(uses)
+        repeated = self.state.events.add(uses.select("event", "time"))
+        marked = uses.with_columns(pl.Series("repeated", repeated)).group_by("topic", "repeated").len()
         for topic, is_repeated, amount in marked.iter_rows():
             self.state.counts[topic, "duplicate" if is_repeated else "used"] += amount
 
     def _report(self) -> None:
-        self._resolve()
+        self._settle()
         for (topic, outcome), amount in sorted(self.state.counts.items()):
             self._out.append(Counted("records", (("topic", topic), ("outcome", outcome)), amount))
         self.state.counts.clear()
@@ -394,9 +393,7 @@ class MatchFaults:
         """What was known but not yet decided when the snapshot was made follows from the state."""
         for name, incident in self.state.incidents.items():
             self._looks[name] = [time for time in _moments(incident) if time > evaluated_until]
-            later = [(at, each) for each, at in self.state.touched.get(name, {}).items() if at > evaluated_until]
-            if later:
-                self._hits[name] = later
+            self._hits[name] = [self.state.touched_by(name).filter(pl.col("touched_at") > evaluated_until)]
         waiting = self.state.profiles.scan(pl.col("event_time") > evaluated_until)
         self._dirty = [waiting.select("event_time", "customer")]
 
@@ -408,9 +405,42 @@ def _moments(incident: Incident) -> list[int]:
     return sorted({incident.opened_at, *starts, *ends})
 
 
-def _among(customers: Iterable[int]) -> pl.Expr:
-    wanted = pl.Series(np.fromiter(customers, np.uint64))
-    return pl.col("customer").is_in(wanted.implode())
+def _changes_at(before: Incident, after: Incident) -> int:
+    """The first moment at which an incident is now known to touch other cells."""
+    for (one, one_end), (other, other_end) in zip(periods(before), periods(after), strict=False):
+        if one.start != other.start or not np.array_equal(one.cells, other.cells):
+            return min(one.start, other.start)
+        if one_end != other_end:
+            return min(one_end, other_end)
+    return FOREVER
+
+
+def _uses(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("customer", "cell", "event", pl.col("event_time").to_physical().alias("time"))
+
+
+def _take_until(waiting: list[pl.DataFrame], time: str, until: int) -> pl.Series:
+    """Take the customers whose time has come out of `waiting`."""
+    if not waiting:
+        return pl.Series(dtype=pl.UInt64)
+    rows = pl.concat(waiting)
+    later = rows.filter(pl.col(time) > until)
+    waiting[:] = [later] if later.height else []
+    return rows.filter(pl.col(time) <= until)["customer"]
+
+
+def _decide(incident: Incident, waiting: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+    """Choose each customer's channel, by the profile at the moment they are told."""
+    moment = pl.max_horizontal("affected_at", pl.lit(incident.announced_at))
+    then = (
+        waiting.drop("outcome", "contact", "language")
+        .with_columns(moment.alias("told_at"))
+        .join(versions.drop("customer_key"), on="customer")
+        .filter((pl.col("event_time") <= pl.col("told_at")) & (pl.col("told_at") < pl.col("end")))
+        .with_columns(reachable_channel().fill_null("unreachable").alias("outcome"))
+        .with_columns(contact_of(pl.col("outcome")).alias("contact"))
+    )
+    return then.select(*TOLD)
 
 
 def _untold(name: str, found: pl.DataFrame) -> pl.DataFrame:

@@ -34,6 +34,8 @@ TOLD: dict[str, pl.DataType] = {
     "updated_until": pl.Int64(),  # the last update they were told of
     "cleared": pl.Boolean(),  # they were told that it is over
 }
+_NONE_TOUCHED = pl.DataFrame(schema={"customer": pl.UInt64, "touched_at": pl.Int64})
+_NONE_TOLD = pl.DataFrame(schema=TOLD)
 _INCIDENTS: dict[str, pl.DataType] = {"incident": pl.String(), "pickled": pl.Binary()}
 
 
@@ -59,7 +61,7 @@ class MatchState:
         presence: Who used which cell when.
         events: Ids of usage events, to find repeated ones.
         touched: For each incident, which customers used its footprint, and since when that counts.
-        told: For each incident and affected customer, what became of it (TOLD); the newest row wins.
+        told: For each incident and affected customer, what became of it (TOLD).
         incidents: By id.
         counts: (topic, outcome) → records, not yet reported.
     """
@@ -71,10 +73,11 @@ class MatchState:
     profiles: FoldedTable = field(init=False)
     presence: Presence = field(init=False)
     events: SeenEvents = field(init=False)
-    told: FoldedTable = field(init=False)
-    touched: dict[str, dict[int, int]] = field(init=False, default_factory=dict)
+    told: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
+    touched: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
     incidents: dict[str, Incident] = field(init=False, default_factory=dict)
     counts: Counter[tuple[str, str]] = field(init=False, default_factory=Counter)
+    _told_table: FoldedTable = field(init=False)
     _touched_table: FoldedTable = field(init=False)
     _incident_table: FoldedTable = field(init=False)
     _cells: NDArray[np.uint64] = field(init=False)
@@ -90,17 +93,15 @@ class MatchState:
         self.profiles = table("profiles", PROFILE_COLUMNS, lambda rows: fold_profiles(rows, self.horizon))
         self.presence = Presence(self.window, self.stores("presence"), tables.get("presence"))
         self.events = SeenEvents(self.stores("events"), tables.get("events"))
-        self.told = table("told", TOLD, _newest("incident", "customer"))
+        self._told_table = table("told", TOLD, _newest("incident", "customer"))
         self._touched_table = table("touched", _TOUCHED, _earliest)
         self._incident_table = table("incidents", _INCIDENTS, _newest("incident"))
         if self.resume:
             self.counts.update(self.resume.counts)
         for name, pickled in self._incident_table.folded().iter_rows():
             self.incidents[name] = pickle.loads(pickled)  # noqa: S301  our own snapshot, in a directory of mode 0700
-        for part in self._touched_table.parts():
-            for name, customer, at in part.iter_rows():
-                known = self.touched.setdefault(name, {})
-                known[customer] = min(at, known.get(customer, at))
+        self.touched = _by_incident(self._touched_table.folded().select(*_TOUCHED), keep=False)
+        self.told = _by_incident(self._told_table.folded(), keep=True)
         self._index_cells()
 
     def put_incidents(self, incidents: Iterable[Incident]) -> None:
@@ -111,29 +112,41 @@ class MatchState:
             self._incident_table.append(pl.DataFrame(row, schema=_INCIDENTS))
         self._index_cells()
 
-    def touch(self, incident_id: str, uses: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Note (customer, touched_at) pairs; returns those that are news."""
-        known = self.touched.setdefault(incident_id, {})
-        news = []
-        for customer, at in uses:
-            if at < known.get(customer, at + 1):
-                known[customer] = at
-                news.append((customer, at))
-        if news:
-            rows = [(incident_id, customer, at) for customer, at in news]
-            self._touched_table.append(pl.DataFrame(rows, schema=_TOUCHED, orient="row"))
+    def touch(self, incident_id: str, uses: pl.DataFrame) -> pl.DataFrame:
+        """Note since when uses count (`customer`, `touched_at`); returns the rows that are news."""
+        uses = uses.group_by("customer").agg(pl.col("touched_at").min())
+        known = self.touched.get(incident_id, _NONE_TOUCHED)
+        before = uses.join(
+            known.group_by("customer").agg(pl.col("touched_at").min().alias("known")), on="customer", how="left"
+        )
+        news = before.filter(pl.col("known").is_null() | (pl.col("touched_at") < pl.col("known"))).drop("known")
+        if news.height:
+            self.touched[incident_id] = pl.concat([known, news])
+            self._touched_table.append(news.select(pl.lit(incident_id).alias("incident"), "customer", "touched_at"))
         return news
 
-    def touched_frame(self, incident_id: str, customers: Iterable[int] | None = None) -> pl.DataFrame:
-        """`customer` and `touched_at` of one incident, of all or of some customers."""
-        known = self.touched.get(incident_id, {})
-        chosen = known if customers is None else {each: known[each] for each in customers if each in known}
-        data = {"customer": list(chosen.keys()), "touched_at": list(chosen.values())}
-        return pl.DataFrame(data, schema={"customer": pl.UInt64, "touched_at": pl.Int64})
+    def untouch(self, incident_id: str, since: int) -> None:
+        """Forget uses of an incident's footprint that count since `since` or later."""
+        known = self.touched_by(incident_id)
+        kept = known.filter(pl.col("touched_at") < since)
+        if kept.height < known.height:
+            self.touched[incident_id] = kept
+            self._touched_table.prune((pl.col("incident") != incident_id) | (pl.col("touched_at") < since))
+
+    def touched_by(self, incident_id: str) -> pl.DataFrame:
+        """`customer` and `touched_at` of one incident; a customer may occur again, and then the earliest counts."""
+        return self.touched.get(incident_id, _NONE_TOUCHED)
 
     def told_of(self, incident_id: str) -> pl.DataFrame:
         """The affected customers of one incident, TOLD."""
-        return self.told.folded(pl.col("incident") == incident_id)
+        return self.told.get(incident_id, _NONE_TOLD)
+
+    def put_told(self, incident_id: str, rows: pl.DataFrame) -> None:
+        """Note what became of affected customers, in place of what was known of them."""
+        if rows.height:
+            before = self.told_of(incident_id)
+            self.told[incident_id] = pl.concat([before.join(rows, on="customer", how="anti"), rows])
+            self._told_table.append(rows)
 
     def in_a_footprint(self, cells: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of these cells were ever in the footprint of an incident we know."""
@@ -151,8 +164,9 @@ class MatchState:
         for name in gone:
             del self.incidents[name]
             self.touched.pop(name, None)
+            self.told.pop(name, None)
         kept = ~pl.col("incident").is_in(gone)
-        for table in (self.told, self._touched_table, self._incident_table):
+        for table in (self._told_table, self._touched_table, self._incident_table):
             table.prune(kept)
         self._index_cells()
 
@@ -173,7 +187,7 @@ class MatchState:
             "profiles": self.profiles,
             "presence": self.presence.table,
             "events": self.events.table,
-            "told": self.told,
+            "told": self._told_table,
             "touched": self._touched_table,
             "incidents": self._incident_table,
         }
@@ -181,6 +195,11 @@ class MatchState:
     def _index_cells(self) -> None:
         cells = [period.cells for incident in self.incidents.values() for period in incident.periods]
         self._cells = np.unique(np.concatenate(cells)) if cells else np.zeros(0, np.uint64)
+
+
+def _by_incident(rows: pl.DataFrame, *, keep: bool) -> dict[str, pl.DataFrame]:
+    parts = rows.partition_by("incident", as_dict=True, include_key=keep)
+    return {str(name): part for (name,), part in parts.items()}
 
 
 def _newest(*keys: str) -> Callable[[pl.DataFrame], pl.DataFrame]:

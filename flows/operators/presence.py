@@ -33,15 +33,18 @@ class Presence:
         self.table = FoldedTable(FoldSpec(schema=_COLUMNS, fold=_fold), store, resume)
 
     def add(self, uses: pl.DataFrame) -> None:
-        """Take in uses: columns `customer`, `cell` (fingerprint) and `time` (microseconds)."""
+        """Take in uses: columns `customer`, `cell` (fingerprint, null for none) and `time` (microseconds)."""
         self.table.append(
-            uses.select(
+            uses.lazy()
+            .filter(pl.col("cell").is_not_null())
+            .select(
                 "customer",
                 "cell",
                 (pl.col("time") // self._window).alias("bucket"),
                 pl.col("time").alias("first"),
                 pl.col("time").alias("last"),
             )
+            .collect()
         )
 
     def touched(self, cells: NDArray[np.uint64], start: int, end: int) -> pl.DataFrame:

@@ -24,6 +24,7 @@ CHANNELS = ("email", "sms", "whatsapp", "push")
 FIELDS = ("active", "site", "services", "channels", "consent", "email", "msisdn", "language")
 _SOURCE = {"active": "status", "site": "site_id"}
 _ALL_GIVEN = (1 << len(FIELDS)) - 1
+_DEFAULT_ORDER = 1 + 8 * 2  # email, then SMS, as `_channel_order` writes it
 PROFILE_COLUMNS: dict[str, pl.DataType] = {
     "customer": pl.UInt64(),
     "customer_key": pl.String(),
@@ -65,7 +66,7 @@ def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame
         pl.when(whole).then(pl.lit(_ALL_GIVEN, pl.UInt16)).otherwise(named).alias("given"),
         (kept & pl.col("status").fill_null("active").eq("active")).alias("active"),
         pl.when(kept).then("site").alias("site"),
-        _service_bits().alias("services"),
+        pl.when(kept).then(_service_bits()).alias("services"),
         pl.when(kept).then(_channel_order()).alias("channels"),
         pl.when(kept).then(_channel_bits("consent")).alias("consent"),
         *(pl.when(kept).then(field).alias(field) for field in ("email", "msisdn", "language")),
@@ -107,7 +108,9 @@ def profile_versions(changes: pl.DataFrame, until: int) -> pl.DataFrame:
     Shape: adds `end` (Int64): the version holds in [event_time, end). Changes that another of the same moment
     replaces are left out.
     """
-    whole = filled(changes.filter(pl.col("event_time") <= until))
+    # a customer known by partial changes only may never have been given these
+    defaults = (pl.col("services").fill_null(ALL_SERVICES), pl.col("channels").fill_null(_DEFAULT_ORDER))
+    whole = filled(changes.filter(pl.col("event_time") <= until)).with_columns(defaults)
     ends = pl.col("event_time").shift(-1).over("customer").fill_null(FOREVER)
     return whole.with_columns(ends.alias("end")).filter(pl.col("event_time") < pl.col("end"))
 
@@ -162,4 +165,4 @@ def _channel_order() -> pl.Expr:
             dict(zip(CHANNELS, range(1, 5), strict=True)), default=0, return_dtype=pl.UInt16
         )
         order = order + number.fill_null(0) * 8**place
-    return pl.when(pl.col("channels").is_null()).then(pl.lit(1 + 8 * 2, pl.UInt16)).otherwise(order)
+    return pl.when(pl.col("channels").is_null()).then(pl.lit(_DEFAULT_ORDER, pl.UInt16)).otherwise(order)

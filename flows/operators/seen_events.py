@@ -19,7 +19,7 @@ class SeenEvents:
     """Event ids and their times, looked up by binary search in sorted parts."""
 
     def __init__(self, store: SegmentStore, resume: TableState | None = None) -> None:
-        spec = FoldSpec(schema=_COLUMNS, fold=lambda rows: rows.sort("event"), open_rows=16_384)
+        spec = FoldSpec(schema=_COLUMNS, fold=lambda rows: rows.sort("event"))
         self.table = FoldedTable(spec, store, resume)
 
     def add(self, events: pl.DataFrame) -> NDArray[np.bool_]:
@@ -29,7 +29,7 @@ class SeenEvents:
         repeated = np.zeros(len(ids), np.bool_)
         repeated[1:] = ids[1:] == ids[:-1]
         for part in self.table.parts():
-            known = part["event"].to_numpy()
+            known = (part["event"] if part["event"].is_sorted() else part["event"].sort()).to_numpy()
             at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
             repeated |= known[at] == ids
         self.table.append(order.filter(pl.Series(~repeated)).select("event", "time"))

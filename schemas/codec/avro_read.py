@@ -1,9 +1,9 @@
 """Avro bodies to rows: one pass over a block's bytes that gives each record its own verdict.
 
-Why a kernel of our own. `polars.read_avro` decodes joined bodies fast, but one bad record casts doubt on the whole
-block, which must then be decoded one by one: fifteen times slower, at the will of whoever sends one bad record per
-block. It also reads a boolean byte of 2 and does not say so. Here a record is accepted when it follows its
-writer's schema from its first byte to its last, and a neighbour cannot matter: no record is read beyond its end.
+Why a kernel of our own. `polars.read_avro` decodes joined bodies as fast, but one bad record casts doubt on the whole
+block, which must then be decoded one by one: eighteen times the CPU (`benchmarks/decode.py`), at the will of whoever
+sends one bad record per block. Here a record is accepted when it follows its writer's schema from its first byte to
+its last, and a neighbour cannot matter: no record is read beyond its end.
 
 Stricter than most readers, for damage seldom comes alone: booleans are 0 or 1, a number has at most 64 bits, text is
 well-formed UTF-8, and a block of array items is as long as it says.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.codec.cells import BOOLEAN, NUMBER, TEXT, TEXTS, TIME, kinds
+from schemas.codec.cells import BOOLEAN, NUMBER, TEXT, TEXTS, TIME, kinds, nullables
 from schemas.contracts import Avro, Contract
 from schemas.errors import RecordError
 
@@ -65,14 +65,15 @@ def resolve(contract: Contract, writer: Avro) -> Program:
     if writer.get("type") != "record" or not isinstance(writer.get("fields"), list):
         raise _incompatible(f"expected a record, came {_shown(writer)}")
     columns = _writer_columns(contract, writer)
-    wanted = kinds(contract)
+    wanted, nullable = kinds(contract), nullables(contract)
     builder = _Builder()
     fields: list[tuple[int, int]] = []
     builder.name(writer, writer.get("namespace"))
     for i, written in enumerate(writer["fields"]):
         column = columns.get(i, -1)
         node = builder.node(written["type"], writer.get("namespace"), written["name"])
-        if column >= 0 and not builder.readable(node, int(wanted[column])):
+        always_null = builder.nodes[node][0] == NIL
+        if column >= 0 and not (nullable[column] if always_null else builder.readable(node, int(wanted[column]))):
             expected = _shown(contract.avro["fields"][column]["type"])
             raise _incompatible(f"field {written['name']}: expected {expected}, came {_shown(written['type'])}")
         fields.append((node, column))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from schemas.blocks import RecordBlock
@@ -18,7 +20,13 @@ def warm_up() -> None:
     that no record has to wait.
     """
     fault = contract("network_fault")
-    row = {"fault_id": "a", "element_id": "b", "state": "raised", "severity": "major", "services": ["voice"]}
+    row: dict[str, Any] = {
+        "fault_id": "a",
+        "element_id": "b",
+        "state": "raised",
+        "severity": "major",
+        "services": ["voice"],
+    }
     row |= {"planned": True, "service_affecting": True}
     frame = pl.DataFrame([row]).with_columns(pl.lit(0).cast(fault.polars["event_time"]).alias("event_time"))
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in fault.polars.items() if name not in frame.columns]

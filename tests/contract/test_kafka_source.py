@@ -41,7 +41,7 @@ def blocks_until_idle(part, until) -> list[RecordBlock]:
 
 def test_readers_give_exactly_what_was_produced_when_records_are_of_every_kind(kafka_config, new_topic):
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201
     rng = random.Random(seed)
     topic = new_topic(kafka_config)
     cells = [None, b"", b"\0\0\0\0\1", b"\xff\xfe", b"x" * 5_000_000]
@@ -99,9 +99,9 @@ def test_reader_raises_when_the_stored_offset_was_deleted(apache_config, new_top
     with pytest.raises(TerminalError) as error:
         read_all(client(apache_config).reader(topic, 0, 1, 100))
     assert str(error.value) == (
-        f"{topic}[0]@1: the stored offset is no longer in the topic (retention deleted it, or the topic was made anew), "
-        "so records would be lost; lengthen the topic's retention, or remove the flow's recovery and state directories "
-        "to begin at the earliest record (Kafka error _AUTO_OFFSET_RESET)"
+        f"{topic}[0]@1: the stored offset is no longer in the topic (retention deleted it, or the topic was made "
+        "anew), so records would be lost; lengthen the topic's retention, or remove the flow's recovery and state "
+        "directories to begin at the earliest record (Kafka error _AUTO_OFFSET_RESET)"
     )
 
 

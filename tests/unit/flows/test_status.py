@@ -45,7 +45,7 @@ def test_lines_are_logged_at_intervals_when_there_is_no_terminal(tmp_path):
             line.tick()
     assert [(entry["event"], entry["status"]) for entry in logs] == [
         ("running", "250 records in (20/s), 0 notifications, lag 0, 0 dead letters"),
-        ("ended", "250 records in (0/s), 0 notifications, lag 0, 0 dead letters"),
+        ("ended", "250 records in (13/s), 0 notifications, lag 0, 0 dead letters"),
     ]
 
 

@@ -109,7 +109,7 @@ def test_it_does_not_start_again_when_a_worker_says_it_is_of_no_use(tmp_path):
     script = f"tell('terminal', 'no such topic') if worker else time.sleep(60)\nsys.exit({EXIT_TERMINAL})"
     with pytest.raises(TerminalError, match=r"^no such topic$"):
         supervisor(tmp_path, script, workers=2).run()
-    assert starts(tmp_path, 0) == 1
+    assert starts(tmp_path, 1) == 1
 
 
 def test_the_cause_is_told_when_a_peer_ends_first(tmp_path):

@@ -157,7 +157,10 @@ def test_every_record_of_the_id_is_rejected_when_its_schema_is_incompatible(regi
     other = prefixed(bad, body(schema, usage(bytes_up="5")))
     decoded = decode([record, other, record, other], registry)
     assert decoded.rows["_row"].to_list() == [0, 2]
-    assert [(one.row, one.reason) for one in decoded.rejected] == [(1, "incompatible_schema"), (3, "incompatible_schema")]
+    assert [(one.row, one.reason) for one in decoded.rejected] == [
+        (1, "incompatible_schema"),
+        (3, "incompatible_schema"),
+    ]
     assert decoded.rejected[0].message == (
         f"schema id {bad}: writer's schema: field bytes_up: expected long, came string"
     )

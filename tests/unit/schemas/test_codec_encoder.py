@@ -109,5 +109,7 @@ def test_frame_is_refused_when_it_breaks_the_contract(change: pl.Expr, message: 
 
 
 def test_frame_is_refused_when_a_column_is_missing() -> None:
-    with pytest.raises(TerminalError, match=r"^crm_change\.name: expected a column of that name, came customer_id, op,"):
+    with pytest.raises(
+        TerminalError, match=r"^crm_change\.name: expected a column of that name, came customer_id, op,"
+    ):
         Encoder(CRM, None, "x").encode(ODD.drop("name"))

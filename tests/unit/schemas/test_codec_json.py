@@ -68,9 +68,6 @@ def test_record_is_read_when_compact_or_spaced_or_in_another_order() -> None:
     ],
 )
 def test_record_is_read_when_it_has(member: str, column: str, expected: object) -> None:
-    if column == "charge_minor" and expected == 0:
-        # orjson reads -0 as an integer; whichever it is, both paths must agree
-        assert parse_json(b"-0") == 0
     assert accepted(with_member(member))[column] == expected
 
 

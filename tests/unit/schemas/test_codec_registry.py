@@ -58,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
         server.answer = {"schema": json.dumps(SCHEMA)}
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         yield server
         server.shutdown()
@@ -103,11 +103,18 @@ def test_unknown_id_is_asked_for_again_when_a_few_seconds_have_passed(server: Se
     assert server.requests == 2
 
 
-@pytest.mark.parametrize(("status", "error"), [(500, TransientError), (503, TransientError), (429, TransientError),
-                                               (401, TerminalError), (403, TerminalError), (422, TerminalError)])  # fmt: skip
-def test_failure_is_told_apart_when_the_registry_answers(
-    server: Server, status: int, error: type[Exception]
-) -> None:
+STATUSES = [
+    (500, TransientError),
+    (503, TransientError),
+    (429, TransientError),
+    (401, TerminalError),
+    (403, TerminalError),
+    (422, TerminalError),
+]
+
+
+@pytest.mark.parametrize(("status", "error"), STATUSES)
+def test_failure_is_told_apart_when_the_registry_answers(server: Server, status: int, error: type[Exception]) -> None:
     server.status = status
     with pytest.raises(error, match=rf"^schema registry: asking for schema 1 .*\(HTTP {status}"):
         Registry(client(server)).schema(1)
@@ -115,10 +122,11 @@ def test_failure_is_told_apart_when_the_registry_answers(
     assert Registry(client(server)).schema(1) == SCHEMA
 
 
-def test_failure_is_transient_when_nobody_listens(server: Server) -> None:
+def test_failure_is_transient_when_nobody_listens() -> None:
     dead = SchemaRegistryClient({"url": "http://127.0.0.1:1", "max.retries": 0})
-    with pytest.raises(TransientError, match=r"^schema registry: asking for schema 1 failed with \w+; check that it is up$"):
+    with pytest.raises(TransientError) as error:
         Registry(dead).schema(1)
+    assert str(error.value) == "schema registry: asking for schema 1 failed with ConnectError; check that it is up"
 
 
 def test_schema_is_named_by_kind_when_it_is_no_avro_record(server: Server) -> None:

@@ -47,7 +47,9 @@ def test_contract_is_the_notification_when_asked_for_the_table() -> None:
 
 
 def test_contract_names_what_there_is_when_asked_for_another() -> None:
-    with pytest.raises(TerminalError, match=r"^no contract is named 'usage'; there are affected_customers, billing_event"):
+    with pytest.raises(
+        TerminalError, match=r"^no contract is named 'usage'; there are affected_customers, billing_event"
+    ):
         contract("usage")
 
 
