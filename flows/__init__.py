@@ -1,0 +1,1 @@
+"""Dataflows, their operators, and the command that runs them."""

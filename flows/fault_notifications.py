@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
-import numpy as np
 import polars as pl
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
@@ -37,7 +36,6 @@ from flows.operators.decode import DecodeSpec, decode
 from flows.operators.incidents import SEVERITIES, IncidentRules
 from flows.operators.match_faults import MatchFaults, MatchSpec
 from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
-from flows.operators.profiles import CHANNELS
 from flows.operators.shard import shard, split_rows
 from flows.operators.tokenize import TokenizeSpec, tokenize
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
@@ -49,6 +47,8 @@ from schemas.codec import Decoder, Encoder
 from schemas.contracts import contract
 
 FLOW = "fault-notifications"
+SEQUENCE_HEADER = "signalbox.sequence"
+"""Numbers the notifications of a shard, so that after a crash it tells those it knows from those it has lost."""
 STEPS_VERSION = 1
 """Changes when a step id or the form of a step's state does: older recovery stores are then refused."""
 NETWORK_STREAMS = ("network_fault", "network_topology")
@@ -224,21 +224,39 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
     return flow
 
 
+def get_flow() -> Dataflow:
+    """The flow as the environment describes it, for `python -m bytewax.run flows.fault_notifications:get_flow()`."""
+    from flows.standalone import standalone_flow
+
+    return standalone_flow(FLOW)
+
+
 def _recall(io: FaultIO, shards: int) -> Callable[[RecordBlock], list[tuple[str, Recalled]]]:
     """Read back what was published: to the tracker, and to the shards of the customers."""
 
     def recall(block: RecordBlock) -> list[tuple[str, Recalled]]:
         origin = Origin("published", block.partition)
         if not len(block):
-            empty = _with_customer(pl.DataFrame(schema=contract("notification").polars))
-            done = Recalled(origin, empty, block.caught_up)
+            done = Recalled(origin, _recalled_rows(io.published_decoder, block), block.caught_up)
             return [("network", done), *((str(number), done) for number in range(shards))]
-        rows = _with_customer(io.published_decoder.decode(block).rows.drop("_row"))
+        rows = _recalled_rows(io.published_decoder, block)
         slices = enumerate(split_rows(rows, shards))
         by_shard = [(str(number), Recalled(origin, part, complete=False)) for number, part in slices if part.height]
         return [("network", Recalled(origin, rows, complete=False)), *by_shard]
 
     return recall
+
+
+def _recalled_rows(decoder: Decoder, block: RecordBlock) -> pl.DataFrame:
+    rows = decoder.decode(block).rows
+    numbers = [_sequence(block, row) for row in rows["_row"]]
+    return _with_customer(rows.drop("_row").with_columns(pl.Series("sequence", numbers, pl.Int64)))
+
+
+def _sequence(block: RecordBlock, row: int) -> int:
+    found = dict(block.headers.get(row, ())).get(SEQUENCE_HEADER)
+    # a record without number is not from this flow: it lies before everything
+    return -1 if found is None else int(found)
 
 
 def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
@@ -352,26 +370,33 @@ def _address(config: FaultConfig, io: FaultIO) -> Callable[[Notifications], list
     columns = list(contract("notification").polars)
 
     def address(notifications: Notifications) -> list[tuple[str, OutputBatch]]:
-        rows = _with_customer(notifications.rows)
-        partition = (pl.col("customer") % io.output_partitions).cast(pl.Int32).alias("_partition")
-        writer = (pl.col("_partition") % config.writers).alias("_writer")
-        placed = rows.with_columns(partition).with_columns(writer)
-        groups = placed.partition_by("channel", "_writer", as_dict=True, maintain_order=True)
+        rows = notifications.rows
+        values = io.encoder.encode(rows.select(columns))
+        partition = (pl.col("customer") % io.output_partitions).cast(pl.Int32)
+        placed = _with_customer(rows).select(
+            "channel",
+            partition.alias("partition"),
+            (partition % config.writers).alias("writer"),
+            "customer_key",
+            "notification_id",
+            "ingested_ms",
+            "sequence",
+        )
+        groups = placed.with_row_index("row").partition_by("channel", "writer", as_dict=True, maintain_order=True)
         return [
             (
-                str(number),
+                str(writer),
                 OutputBatch(
                     topic=f"notifications.{channel}",
-                    partitions=part["_partition"].to_numpy(),
+                    partitions=part["partition"].to_numpy(),
                     keys=[key.encode() for key in part["customer_key"]],
-                    values=list(io.encoder.encode(part.select(columns))),
+                    values=[values[row] for row in part["row"]],
                     ids=part["notification_id"].to_list(),
-                    headers=None,
-                    triggered_ms=part["ingested_ms"].to_numpy().astype(np.int64),
+                    headers=[[(SEQUENCE_HEADER, str(number).encode())] for number in part["sequence"]],
+                    triggered_ms=part["ingested_ms"].to_numpy(),
                 ),
             )
-            for (channel, number), part in groups.items()
-            if channel in CHANNELS
+            for (channel, writer), part in groups.items()
         ]
 
     return address

@@ -8,16 +8,13 @@ from typing import Any
 from connectors.kafka import KafkaConfig, partition_counts
 from connectors.settings import Settings
 from flows.data_directory import DataDirectory
-from flows.fault_notifications import FaultConfig
+from flows.fault_notifications import STEPS_VERSION, FaultConfig
 from flows.flow_config import flow_config
 from flows.persisted_format import PersistedFormat, adopt_format
 from flows.run_description import RunDescription
 from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
 from privacy import Keyring
 from schemas.errors import TerminalError
-
-STEPS_VERSION = 1
-"""Raise it when a step id of a flow, or a state behind it, changes in a way that saved state does not survive."""
 
 RECOVERY_PARTITIONS = 4
 """SQLite files of the recovery store: each is written by one worker, so more workers than this share."""

@@ -78,6 +78,7 @@ class MatchFaults:
     state: MatchState = field(init=False)
     _marks: Watermarks = field(init=False)
     _origins: dict[Origin, int] = field(init=False)
+    _recall_from: int = field(init=False)
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # incident → customer, touched_at
@@ -93,6 +94,7 @@ class MatchFaults:
         announced = (INCIDENTS, *self.spec.published)
         self._marks = Watermarks(self.spec.delays, announced, resume.seen if resume else None)
         self._origins = {origin: rank for rank, origin in enumerate(sorted(self.spec.delays))}
+        self._recall_from = self.state.next_sequence
         if resume is not None:
             self._evaluated_until, self._forgotten_until = resume.evaluated_until, resume.forgotten_until
             self._resume_looks(resume.evaluated_until)
@@ -184,56 +186,46 @@ class MatchFaults:
 
     def _recall(self, recalled: Recalled) -> None:
         """Take what was published for said: it counts as our own decision, and the tables get it too."""
-        if recalled.rows.height:
-            for (name,), rows in recalled.rows.partition_by("incident_id", as_dict=True, maintain_order=True).items():
-                self._recall_incident(str(name), rows)
+        rows = recalled.rows.filter(pl.col("sequence") >= self._recall_from)
+        for (name,), part in rows.partition_by("incident_id", as_dict=True, maintain_order=True).items():
+            self._recall_incident(str(name), part)
+        if rows.height:
+            self.state.next_sequence = max(self.state.next_sequence, int(rows["sequence"].max()) + 1)  # type: ignore[arg-type]
+            self._out.append(TableOutput("notifications", rows.select(*contract("notification").polars)))
+            self._count_published(rows)
         if recalled.complete:
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)
             self._report()
 
     def _recall_incident(self, name: str, rows: pl.DataFrame) -> None:
-        known = self.state.told_of(name).filter(pl.col("told_at").is_not_null())
-        raised = rows.filter(pl.col("phase") == "raised").unique("customer", keep="first", maintain_order=True)
-        news = raised.join(known, on="customer", how="anti")
-        told = news.select(
+        moment = pl.col("event_time").cast(pl.Int64)
+        raised = rows.filter(pl.col("phase") == "raised").select(
             pl.lit(name).alias("incident"),
             "customer",
             "customer_key",
             pl.col("affected_at").cast(pl.Int64),
             "cause",
-            pl.col("event_time").cast(pl.Int64).alias("told_at"),
+            moment.alias("told_at"),
             pl.col("channel").alias("outcome"),
             pl.col("contact_token").alias("contact"),
             "language",
             pl.lit(None, pl.Int64).alias("updated_until"),
             pl.lit(value=False).alias("cleared"),
         )
-        self._write_affected(name, told)
-        later = rows.filter(pl.col("phase") != "raised").select(
-            "customer",
-            pl.when(pl.col("phase") == "updated").then(pl.col("event_time").cast(pl.Int64)).alias("update"),
-            (pl.col("phase") == "cleared").alias("clear"),
+        self._write_affected(name, raised)
+        self.state.put_told(name, raised)
+        later = rows.group_by("customer").agg(
+            moment.filter(pl.col("phase") == "updated").max().alias("update"),
+            (pl.col("phase") == "cleared").any().alias("clear"),
         )
-        sums = later.group_by("customer").agg(pl.col("update").max(), pl.col("clear").any())
-        everyone = pl.concat([known, told])
-        fresh = rows.join(news, on="notification_id", how="semi")
-        for phase in ("updated", "cleared"):
-            fresh = pl.concat([fresh, self._unknown(rows.filter(pl.col("phase") == phase), everyone, phase)])
-        self._out.append(TableOutput("notifications", fresh.select(*contract("notification").polars)))
-        self._count_published(fresh)
-        merged = everyone.join(sums, on="customer", how="left").with_columns(
-            pl.max_horizontal("updated_until", "update").alias("updated_until"),
-            (pl.col("cleared") | pl.col("clear").fill_null(value=False)).alias("cleared"),
+        merged = self.state.told_of(name).join(later, on="customer")
+        self.state.put_told(
+            name,
+            merged.with_columns(
+                pl.max_horizontal("updated_until", "update").alias("updated_until"),
+                (pl.col("cleared") | pl.col("clear")).alias("cleared"),
+            ).select(*TOLD),
         )
-        self.state.put_told(name, merged.select(*TOLD))
-
-    def _unknown(self, rows: pl.DataFrame, told: pl.DataFrame, phase: str) -> pl.DataFrame:
-        marked = rows.join(told.select("customer", "updated_until", "cleared"), on="customer", how="left")
-        if phase == "cleared":
-            done = pl.col("cleared").fill_null(value=False)
-        else:
-            done = (pl.col("event_time").cast(pl.Int64) <= pl.col("updated_until")).fill_null(value=False)
-        return marked.filter(~done).select(rows.columns).unique("notification_id", maintain_order=True)
 
     # Deciding
 
@@ -332,7 +324,10 @@ class MatchFaults:
         if not reachable.height:
             return
         rows = notification_rows(incident, reachable, phase, moment, self._ingested_ms, update)
-        self._out.append(Notifications(rows))
+        first = self.state.next_sequence
+        self.state.next_sequence += rows.height
+        numbered = rows.with_columns(pl.int_range(first, first + rows.height, dtype=pl.Int64).alias("sequence"))
+        self._out.append(Notifications(numbered))
         self._count_published(rows)
         self._out.append(TableOutput("notifications", rows.drop("ingested_ms")))
 

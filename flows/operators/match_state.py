@@ -48,6 +48,7 @@ class MatchSnapshot:
     seen: dict[Origin, int]
     evaluated_until: int
     forgotten_until: int
+    next_sequence: int
     tables: dict[str, TableState]
     counts: dict[tuple[str, str], int]
 
@@ -63,6 +64,7 @@ class MatchState:
         touched: For each incident, which customers used its footprint, and since when that counts.
         told: For each incident and affected customer, what became of it (TOLD).
         incidents: By id.
+        next_sequence: The number of the shard's next notification.
         counts: (topic, outcome) → records, not yet reported.
     """
 
@@ -76,6 +78,7 @@ class MatchState:
     told: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
     touched: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
     incidents: dict[str, Incident] = field(init=False, default_factory=dict)
+    next_sequence: int = field(init=False, default=0)
     counts: Counter[tuple[str, str]] = field(init=False, default_factory=Counter)
     _told_table: FoldedTable = field(init=False)
     _touched_table: FoldedTable = field(init=False)
@@ -98,6 +101,7 @@ class MatchState:
         self._incident_table = table("incidents", _INCIDENTS, _newest("incident"))
         if self.resume:
             self.counts.update(self.resume.counts)
+            self.next_sequence = self.resume.next_sequence
         for name, pickled in self._incident_table.folded().iter_rows():
             self.incidents[name] = pickle.loads(pickled)  # noqa: S301  our own snapshot, in a directory of mode 0700
         self.touched = _by_incident(self._touched_table.folded().select(*_TOUCHED), keep=False)
@@ -180,7 +184,9 @@ class MatchState:
     ) -> MatchSnapshot:
         """Make every table durable and name its parts."""
         tables = {name: table.snapshot() for name, table in self._tables().items()}
-        return MatchSnapshot(FORMAT, place, seen, evaluated_until, forgotten_until, tables, dict(self.counts))
+        return MatchSnapshot(
+            FORMAT, place, seen, evaluated_until, forgotten_until, self.next_sequence, tables, dict(self.counts)
+        )
 
     def _tables(self) -> dict[str, FoldedTable]:
         return {

@@ -33,7 +33,7 @@ class Recalled:
 
     Attributes:
         origin: The writer.
-        rows: The `notification` contract's columns.
+        rows: The `notification` contract's columns, `customer` (UInt64) and `sequence` (Int64, see `Notifications`).
         complete: Everything this writer had published is known now; later messages are ticks, one an epoch.
     """
 
@@ -44,7 +44,13 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class Notifications:
-    """Notifications to publish: the contract's columns and `ingested_ms` (Int64), Kafka's time of what caused each."""
+    """Notifications to publish.
+
+    Attributes:
+        rows: The contract's columns; `ingested_ms` (Int64), Kafka's time of what caused each; and `sequence` (Int64),
+            which numbers the notifications of one shard. It is published beside the record, so that the shard knows
+            its own again: what lies below the number in its snapshot is in its state already.
+    """
 
     rows: pl.DataFrame
 
