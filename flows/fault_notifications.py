@@ -83,7 +83,7 @@ class FaultConfig:
         retention_seconds: How long closed incidents, and presence beyond the window, are kept for late rows.
     """
 
-    shards: int = 16
+    shards: int = 8
     writers: int = 4
     presence_window_seconds: int = 1800
     hold_down_seconds: int = 0

@@ -37,16 +37,21 @@ def find_affected(incident: Incident, versions: pl.DataFrame, touched: pl.DataFr
     Returns:
         AFFECTED_COLUMNS, one row per customer; the cause is `site` where both are true from the same moment.
     """
-    active = versions.filter(pl.col("active"))
-    found = [pl.DataFrame(schema={**AFFECTED_COLUMNS, "rank": pl.Int32()})]
+    found = []
     for period, end in periods(incident):
         if period.start > until:
             break
-        served = active.filter(pl.col("services") & period.services != 0)
+        served = versions.filter(pl.col("active") & (pl.col("services") & period.services != 0))
+        if not served.height:
+            continue
         at_site = served.filter(pl.col("site").is_in(pl.Series(period.sites).implode()))
-        found.append(_moments(at_site, [pl.lit(period.start)], end, "site", 0))
+        if at_site.height:
+            found.append(_moments(at_site, [pl.lit(period.start)], end, "site", 0))
         present = served.join(touched.filter(pl.col("touched_at") <= until), on="customer")
-        found.append(_moments(present, [pl.lit(period.start), pl.col("touched_at")], end, "presence", 1))
+        if present.height:
+            found.append(_moments(present, [pl.lit(period.start), pl.col("touched_at")], end, "presence", 1))
+    if not found:
+        return pl.DataFrame(schema=AFFECTED_COLUMNS)
     return (
         pl.concat(found)
         .sort("customer", "affected_at", "rank")

@@ -30,6 +30,14 @@ from flows.operators.watermark import FOREVER, NEVER, Watermarks
 from schemas.contracts import contract
 
 INCIDENTS = Origin("incidents", 0)
+# large expressions cost more to build than to run on a few rows
+_OUTCOME = reachable_channel().fill_null("unreachable").alias("outcome")
+_NOTHING_TOLD = [
+    pl.lit(value=False).alias(column) if column == "cleared" else pl.lit(None, dtype).alias(column)
+    for column, dtype in TOLD.items()
+    if column not in ("incident", *AFFECTED_COLUMNS)
+]
+_CONTACT = contact_of(pl.col("outcome")).alias("contact")
 _TIME = pl.Datetime("us", "UTC")
 
 
@@ -79,6 +87,7 @@ class MatchFaults:
     _marks: Watermarks = field(init=False)
     _origins: dict[Origin, int] = field(init=False)
     _recall_from: int = field(init=False)
+    _recalling: set[Origin] = field(init=False)
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # incident → customer, touched_at
@@ -94,7 +103,8 @@ class MatchFaults:
         announced = (INCIDENTS, *self.spec.published)
         self._marks = Watermarks(self.spec.delays, announced, resume.seen if resume else None)
         self._origins = {origin: rank for rank, origin in enumerate(sorted(self.spec.delays))}
-        self._recall_from = self.state.next_sequence
+        self._recall_from = resume.recall_from if resume else 0
+        self._recalling = set(self.spec.published)
         if resume is not None:
             self._evaluated_until, self._forgotten_until = resume.evaluated_until, resume.forgotten_until
             self._resume_looks(resume.evaluated_until)
@@ -117,7 +127,10 @@ class MatchFaults:
     def snapshot(self) -> MatchSnapshot:
         """Everything that a successor needs."""
         self._settle()
-        return self.state.snapshot(self.place, dict(self._marks.seen), self._evaluated_until, self._forgotten_until)
+        # while one writer's past is not all known, it may hold lower numbers than those that another's has given
+        recall_from = self._recall_from if self._recalling else self.state.next_sequence
+        progress = (dict(self._marks.seen), self._evaluated_until, self._forgotten_until, recall_from)
+        return self.state.snapshot(self.place, *progress)
 
     # Taking in
 
@@ -194,6 +207,7 @@ class MatchFaults:
             self._out.append(TableOutput("notifications", rows.select(*contract("notification").polars)))
             self._count_published(rows)
         if recalled.complete:
+            self._recalling.discard(recalled.origin)
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)
             self._report()
 
@@ -255,28 +269,28 @@ class MatchFaults:
             at_site = self.state.profiles.scan(pl.col("site").is_in(pl.Series(all_sites(incident)).implode()))
             customers = pl.concat([at_site["customer"], touched["customer"]])
         candidates = customers.unique()
-        candidates = candidates.filter(~candidates.is_in(known["customer"].implode()))
+        if known.height:
+            candidates = candidates.filter(~candidates.is_in(known["customer"].implode()))
         if not (entire or len(candidates)):
             return
-        found = _untold(incident.incident_id, pl.DataFrame(schema=AFFECTED_COLUMNS))
         versions = profile_versions(self._profiles_of(candidates), until)
-        if len(candidates):
-            touched = touched.filter(pl.col("customer").is_in(candidates.implode()))
-            found = _untold(incident.incident_id, find_affected(incident, versions, touched, until))
+        touched = touched.filter(pl.col("customer").is_in(candidates.implode()))
+        found = _untold(incident.incident_id, find_affected(incident, versions, touched, until))
         if incident.announced_at > until:
             self.state.put_told(incident.incident_id, found)
             return
-        waiting = known.filter(pl.col("told_at").is_null())
-        if waiting.height:
-            found = pl.concat([waiting, found])
+        undecided = known["told_at"].is_null()
+        if undecided.any():
+            found = pl.concat([known.filter(undecided), found])
             versions = profile_versions(self._profiles_of(found["customer"]), until)
         told = self._tell_raised(incident, found, versions)
-        rest = known.filter(pl.col("told_at").is_not_null())
-        if entire:
-            told = pl.concat([rest, told])
+        if entire and known.height:
+            told = pl.concat([known.filter(~undecided), told])
         told = self._tell_updates(incident, told, until)
         told = self._tell_cleared(incident, told, until)
-        self.state.put_told(incident.incident_id, told.join(known, on=told.columns, how="anti", nulls_equal=True))
+        if entire and known.height:
+            told = told.join(known, on=told.columns, how="anti", nulls_equal=True)
+        self.state.put_told(incident.incident_id, told)
 
     def _profiles_of(self, customers: pl.Series) -> pl.DataFrame:
         return self.state.profiles.scan(pl.col("customer").is_in(customers.implode()))
@@ -432,18 +446,11 @@ def _decide(incident: Incident, waiting: pl.DataFrame, versions: pl.DataFrame) -
         .with_columns(moment.alias("told_at"))
         .join(versions.drop("customer_key"), on="customer")
         .filter((pl.col("event_time") <= pl.col("told_at")) & (pl.col("told_at") < pl.col("end")))
-        .with_columns(reachable_channel().fill_null("unreachable").alias("outcome"))
-        .with_columns(contact_of(pl.col("outcome")).alias("contact"))
+        .with_columns(_OUTCOME)
+        .with_columns(_CONTACT)
     )
     return then.select(*TOLD)
 
 
 def _untold(name: str, found: pl.DataFrame) -> pl.DataFrame:
-    empty = {column: dtype for column, dtype in TOLD.items() if column not in found.columns}
-    return (
-        found.with_columns(
-            *(pl.lit(None, dtype).alias(column) for column, dtype in empty.items()),
-        )
-        .with_columns(pl.lit(name).alias("incident"), pl.lit(value=False).alias("cleared"))
-        .select(*TOLD)
-    )
+    return found.select(pl.lit(name).alias("incident"), *AFFECTED_COLUMNS, *_NOTHING_TOLD).select(*TOLD)

@@ -48,6 +48,7 @@ class MatchSnapshot:
     seen: dict[Origin, int]
     evaluated_until: int
     forgotten_until: int
+    recall_from: int
     next_sequence: int
     tables: dict[str, TableState]
     counts: dict[tuple[str, str], int]
@@ -118,12 +119,12 @@ class MatchState:
 
     def touch(self, incident_id: str, uses: pl.DataFrame) -> pl.DataFrame:
         """Note since when uses count (`customer`, `touched_at`); returns the rows that are news."""
-        uses = uses.group_by("customer").agg(pl.col("touched_at").min())
         known = self.touched.get(incident_id, _NONE_TOUCHED)
-        before = uses.join(
-            known.group_by("customer").agg(pl.col("touched_at").min().alias("known")), on="customer", how="left"
-        )
-        news = before.filter(pl.col("known").is_null() | (pl.col("touched_at") < pl.col("known"))).drop("known")
+        news = uses
+        if known.height:
+            # a customer may occur more than once in what is known: news must be earlier than all of it
+            later = uses.join(known, on="customer").filter(pl.col("touched_at") >= pl.col("touched_at_right"))
+            news = uses.join(later, on=["customer", "touched_at"], how="anti")
         if news.height:
             self.touched[incident_id] = pl.concat([known, news])
             self._touched_table.append(news.select(pl.lit(incident_id).alias("incident"), "customer", "touched_at"))
@@ -149,7 +150,8 @@ class MatchState:
         """Note what became of affected customers, in place of what was known of them."""
         if rows.height:
             before = self.told_of(incident_id)
-            self.told[incident_id] = pl.concat([before.join(rows, on="customer", how="anti"), rows])
+            kept = before.join(rows, on="customer", how="anti") if before.height else before
+            self.told[incident_id] = pl.concat([kept, rows])
             self._told_table.append(rows)
 
     def in_a_footprint(self, cells: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -180,13 +182,12 @@ class MatchState:
         return sum(table.nbytes for table in self._tables().values())
 
     def snapshot(
-        self, place: str, seen: dict[Origin, int], evaluated_until: int, forgotten_until: int
+        self, place: str, seen: dict[Origin, int], evaluated_until: int, forgotten_until: int, recall_from: int
     ) -> MatchSnapshot:
         """Make every table durable and name its parts."""
         tables = {name: table.snapshot() for name, table in self._tables().items()}
-        return MatchSnapshot(
-            FORMAT, place, seen, evaluated_until, forgotten_until, self.next_sequence, tables, dict(self.counts)
-        )
+        progress = (seen, evaluated_until, forgotten_until, recall_from, self.next_sequence)
+        return MatchSnapshot(FORMAT, place, *progress, tables, dict(self.counts))
 
     def _tables(self) -> dict[str, FoldedTable]:
         return {

@@ -48,7 +48,9 @@ def notification_rows(
     parts = []
     timed = told.with_columns(moment.alias("moment"))
     for wording, end in zip(incident.wordings, ends, strict=True):
-        rows = timed.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
+        rows = timed
+        if len(incident.wordings) > 1:
+            rows = timed.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
         if not rows.height:
             continue
         keys = rows["customer_key"].to_list()

@@ -92,7 +92,7 @@ def filled(changes: pl.DataFrame) -> pl.DataFrame:
     Shape: the same rows, sorted by customer and order. A field that was never given is null.
     """
     ordered = changes.sort("customer", *ORDER)
-    if ordered["given"].eq(_ALL_GIVEN).all():
+    if (ordered["given"].to_numpy() == _ALL_GIVEN).all():
         return ordered
     newest = [
         pl.when(pl.col("given") & (1 << bit) != 0).then("place").forward_fill().over("customer").alias(field)
