@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	fi
 	@echo "installing requirements.lock into .venv (a few minutes the first time)"
 	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup  ## Run the fault notifications on a made-up telco, with a broker of its own
@@ -63,6 +63,9 @@ $(KAFKA_COPIED): deploy/kafka/pom.xml
 	@mvn -q -B -Dstyle.color=never -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(KAFKA_JARS).new'
 	@rm -rf $(KAFKA_JARS); mv $(KAFKA_JARS).new $(KAFKA_JARS)
 	@touch $@
+
+bench: setup  ## Measure what decoding costs, beside the usual ways
+	@$(BIN)/python -m benchmarks.decode
 
 lock: setup  ## Resolve pyproject.toml anew, keeping locked versions where they still fit
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \

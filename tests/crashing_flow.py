@@ -103,7 +103,7 @@ class CrashingFlow:
         self.schedule, self.tokenizer, self.track, self.match = schedule, tokenizer, track, match
         self.directory = directory
         self.inputs = {origin: _rows(origin, log, tokenizer) for origin in inputs}
-        none = pl.DataFrame(schema={**_NOTIFICATION, "customer": pl.UInt64})
+        none = pl.DataFrame(schema={**_NOTIFICATION, "sequence": pl.Int64, "customer": pl.UInt64})
         self.outside = Outside([none] * schedule.writers)
         self.durable = Epoch(dict.fromkeys(inputs, 0), dict.fromkeys(range(schedule.writers), 0))
         self.now = START
@@ -158,7 +158,7 @@ class _Run:
         actions: list[Any] = [lambda source=source: self._poll(source) for source in sources]
         actions += [lambda receiver=receiver: self._deliver(receiver) for receiver in self._receivers()] * 3
         actions += [self._look, self._publish_some]
-        if self.random.random() < 0.08:
+        if self.random.random() < 0.15:
             self.close_epoch(may_fail=self.may_crash)
         else:
             self.random.choice(actions)()
@@ -251,7 +251,7 @@ class _Run:
             self.recalling.remove(writer)
             self._tick(writer)
             return
-        part = self.flow.outside.published[writer].slice(at, min(self.random.randint(1, 8), end - at))
+        part = self.flow.outside.published[writer].slice(at, min(self.random.randint(1, 3), end - at))
         self.epoch.recalled[writer] = at + part.height
         origin = Origin("published", writer)
         self._send(NETWORK, writer, Recalled(origin, part, complete=False), {})
@@ -317,7 +317,7 @@ class _Run:
 
     def _hand_to_writers(self, rows: pl.DataFrame) -> None:
         number = pl.col("customer_key").str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64)
-        placed = rows.select(*_NOTIFICATION, number.alias("customer"))
+        placed = rows.select(*_NOTIFICATION, "sequence", number.alias("customer"))
         writer = (placed["customer"] // 7 % len(self.unpublished)).alias("writer")
         for (number_of, _), part in placed.with_columns(writer).group_by("writer", "channel", maintain_order=True):
             self.unpublished[number_of].append(part.drop("writer"))

@@ -2,6 +2,7 @@
 
 from connectors.kafka.admin import TopicsReport, create_topics, end_offsets, lag, partition_counts
 from connectors.kafka.config import KafkaConfig
+from connectors.kafka.open_parts import OpenParts
 from connectors.kafka.output import ID_HEADER, OutputBatch
 from connectors.kafka.published import PublishedSource
 from connectors.kafka.sink import TransactionalSink
@@ -13,6 +14,7 @@ __all__ = [
     # dataflow ends
     "KafkaSource",
     "PublishedSource",
+    "OpenParts",
     "TransactionalSink",
     "OutputBatch",
     "ID_HEADER",

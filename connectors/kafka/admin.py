@@ -13,7 +13,10 @@ from connectors.kafka.errors import error_from
 from connectors.kafka.logs import LOGGER
 from schemas.errors import TerminalError, TransientError
 
-_TIMEOUT_SECONDS = 15.0
+ANSWER_SECONDS = 5.0
+"""How long to wait for a broker that may not be there at all."""
+
+_REQUEST_SECONDS = 15.0  # for what a broker that answers is asked to do
 
 Origin = tuple[str, int]
 """A topic and a partition number."""
@@ -41,6 +44,7 @@ def create_topics(
     *,
     replication: int = -1,
     settings: Mapping[str, str] | None = None,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> TopicsReport:
     """Create the topics that do not exist yet. May be run again and again.
 
@@ -49,18 +53,19 @@ def create_topics(
         partitions: The number of partitions by topic.
         replication: The replication factor; -1 for the brokers' default.
         settings: Topic settings for the new ones, such as `retention.ms`.
+        answer_seconds: How long a broker may take to answer at all.
 
     Raises:
         TransientError: Kafka does not answer.
         TerminalError: Kafka refuses, for example for want of rights.
     """
     admin = admin_client(config)
-    there = _counts(_metadata(admin, config))
+    there = _counts(_metadata(admin, config, answer_seconds))
     missing = [topic for topic in partitions if topic not in there]
     futures = (
         admin.create_topics(
             [NewTopic(topic, partitions[topic], replication, config=dict(settings or {})) for topic in missing],
-            request_timeout=_TIMEOUT_SECONDS,
+            request_timeout=_REQUEST_SECONDS,
         )
         if missing
         else {}
@@ -68,7 +73,7 @@ def create_topics(
     created = []
     for topic, future in futures.items():
         try:
-            future.result(_TIMEOUT_SECONDS)
+            future.result(_REQUEST_SECONDS)
             created.append(topic)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker
@@ -81,14 +86,21 @@ def create_topics(
     )
 
 
-def partition_counts(config: KafkaConfig, topics: Iterable[str]) -> dict[str, int]:
+def partition_counts(
+    config: KafkaConfig, topics: Iterable[str], *, answer_seconds: float = ANSWER_SECONDS
+) -> dict[str, int]:
     """The number of partitions of each topic.
+
+    Args:
+        config: How to reach Kafka.
+        topics: Which topics.
+        answer_seconds: How long a broker may take to answer.
 
     Raises:
         TransientError: Kafka does not answer.
         TerminalError: A topic does not exist; the message names all that are missing.
     """
-    there = _counts(_metadata(admin_client(config), config))
+    there = _counts(_metadata(admin_client(config), config, answer_seconds))
     wanted = list(topics)
     missing = [topic for topic in wanted if topic not in there]
     if missing:
@@ -110,20 +122,36 @@ def end_offsets(config: KafkaConfig, origins: Iterable[Origin]) -> dict[Origin, 
 
 def stable_ends(admin: AdminClient, origins: Iterable[Origin]) -> dict[Origin, int]:
     """`end_offsets` through a client that is already there."""
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    wanted = {TopicPartition(topic, partition): latest for topic, partition in origins}
+    return _list_offsets(admin, origins, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def beginnings(admin: AdminClient, origins: Iterable[Origin]) -> dict[Origin, int]:
+    """The offset of the earliest record there is in each partition, the end of an empty one.
+
+    A reader that is given it starts at once; asked for "the beginning", librdkafka finds it by a timer of half a
+    second.
+
+    Raises:
+        TransientError: Kafka does not answer.
+        TerminalError: A partition does not exist.
+    """
+    return _list_offsets(admin, origins, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+
+def _list_offsets(admin: AdminClient, origins: Iterable[Origin], spec: OffsetSpec) -> dict[Origin, int]:
+    wanted = {TopicPartition(topic, partition): spec for topic, partition in origins}
     if not wanted:
         return {}
     futures = admin.list_offsets(
-        wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_SECONDS
+        wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_REQUEST_SECONDS
     )
-    ends = {}
+    offsets = {}
     for place, future in futures.items():
         try:
-            ends[place.topic, place.partition] = int(future.result(_TIMEOUT_SECONDS).offset)
+            offsets[place.topic, place.partition] = int(future.result(_REQUEST_SECONDS).offset)
         except KafkaException as error:
             raise error_from(f"{place.topic}[{place.partition}]", error) from error
-    return ends
+    return offsets
 
 
 def lag(config: KafkaConfig, next_offsets: Mapping[Origin, int]) -> dict[Origin, int]:
@@ -146,13 +174,13 @@ def admin_client(config: KafkaConfig) -> AdminClient:
     return AdminClient({**config.admin()}, logger=LOGGER)
 
 
-def _metadata(admin: AdminClient, config: KafkaConfig) -> ClusterMetadata:
+def _metadata(admin: AdminClient, config: KafkaConfig, answer_seconds: float) -> ClusterMetadata:
     try:
-        return admin.list_topics(timeout=_TIMEOUT_SECONDS)
+        return admin.list_topics(timeout=answer_seconds)
     except KafkaException as error:
         name = error.args[0].name()
         raise TransientError(
-            f"no Kafka broker answered at {config.brokers} within {_TIMEOUT_SECONDS:.0f} s (Kafka error {name}): is it "
+            f"no Kafka broker answered at {config.brokers} within {answer_seconds:g} s (Kafka error {name}): is it "
             "running, and are SIGNALBOX_BROKERS and SIGNALBOX_KAFKA_… right?"
         ) from error
 

@@ -81,6 +81,8 @@ class BlockReader:
     def read(self, timeout_ms: int = 0) -> RecordBlock:
         """See `Reader.read`."""
         librdkafka.poll(self._handle, 0)  # serves what librdkafka does on the caller's thread, such as token refresh
+        # under steady load no fetch comes back empty, so the end is never reported: compare with the last fetch
+        known_end = self.end()
         count = librdkafka.consume_batch_queue(self._queue, timeout_ms, self._messages.ctypes.data, len(self._messages))
         if count < 0:
             librdkafka.raise_last_error(self._place())
@@ -89,9 +91,18 @@ class BlockReader:
         try:
             kernels.gather(self._messages, count, self._structs, self._details, self._slot.ctypes.data)
             structs, details = self._without_events(self._structs[:count], self._details[:count])
+            if len(structs):
+                self._next_offset = max(self._next_offset, int(structs[-1, _OFFSET]) + 1)
+                # a full block may have left some behind, whatever a broker takes for its end
+                reached = count < len(self._messages) and 0 <= known_end <= self._next_offset
+                self._caught_up = self._caught_up or reached
             return self._block(structs, details)
         finally:
             kernels.destroy(self._messages, count)
+
+    def end(self) -> int:
+        """See `Reader.end`."""
+        return librdkafka.high_watermark(self._handle, self._topic_name, self._partition)
 
     def close(self) -> None:
         """See `Reader.close`."""
@@ -116,11 +127,6 @@ class BlockReader:
 
     def _block(self, structs: NDArray[np.int64], details: NDArray[np.int64]) -> RecordBlock:
         offsets = structs[:, _OFFSET].copy()
-        if len(offsets):
-            self._next_offset = max(self._next_offset, int(offsets[-1]) + 1)
-            # under steady load no fetch comes back empty, so the end is never reported: compare with the last fetch
-            end = librdkafka.high_watermark(self._handle, self._topic_name, self._partition)
-            self._caught_up = self._caught_up or 0 <= end <= self._next_offset
         values, value_ends = _cells(structs[:, _PAYLOAD], structs[:, _SIZE])
         keys, key_ends = _cells(structs[:, _KEY], structs[:, _KEY_SIZE])
         return RecordBlock(

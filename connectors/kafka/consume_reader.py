@@ -41,14 +41,21 @@ class ConsumeReader:
 
     def read(self, timeout_ms: int = 0) -> RecordBlock:
         """See `Reader.read`."""
+        known_end = self.end()
         records = []
         for message in self._consumer.consume(self._rows, timeout_ms / 1000):
             if self._is_record(message):
                 records.append(message)
         if records:
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._partition), cached=True)
-            self._caught_up = self._caught_up or 0 <= end <= self._next_offset
+            # a full block may have left some behind, whatever a broker takes for its end
+            reached = len(records) < self._rows and 0 <= known_end <= self._next_offset
+            self._caught_up = self._caught_up or reached
         return self._block(records)
+
+    def end(self) -> int:
+        """See `Reader.end`."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._partition), cached=True)
+        return max(-1, high)  # librdkafka has another negative number for what it does not know yet
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

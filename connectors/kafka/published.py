@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,10 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.kafka.admin import Origin, admin_client, stable_ends
 from connectors.kafka.config import KafkaConfig
+from connectors.kafka.open_parts import OpenParts
 from connectors.kafka.recall import Recall, own_partitions, transactional_id
 from connectors.kafka.writer import Writer, hand_over
+from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
 from schemas.errors import SignalboxError
 
@@ -29,7 +32,8 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
     """Reads back what the writers of a `TransactionalSink` published after the snapshot.
 
     A part emits the records its writer had published, then one empty block of topic "" with `caught_up`: now this
-    writer's past is known. From then on it emits one such empty block at the start of each epoch, a tick.
+    writer's past is known. From then on it emits one such empty block at the start of each epoch, a tick: what earlier
+    epochs did is durable.
 
     Delivery: every record published before this run and after the snapshot, at least once; a record may be given again
         that the snapshot's state already holds, for offsets are lower bounds. It fences the writer's predecessor
@@ -47,7 +51,8 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: The sink's name, as the sink has it.
         topics: The sink's topics.
         writers: The sink's number of writers.
-        until_caught_up: End each part when its writer's past is known, instead of ticking.
+        inputs: The parts that this process reads its inputs with. When all have ended, and an epoch has passed, the
+            parts of this source end. None ticks for ever.
         stop: Once set, every part ends at once.
 
     Raises:
@@ -63,14 +68,14 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: str,
         topics: Sequence[str],
         writers: int,
-        until_caught_up: bool = False,
+        inputs: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._config = config
         self._flow, self._sink = flow, sink
         self._topics = tuple(topics)
         self._writers = writers
-        self._until_caught_up = until_caught_up
+        self._inputs = inputs
         self._stop = stop
 
     def list_parts(self) -> list[str]:
@@ -91,26 +96,38 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
             writer,
             Recall(self._config, origins, resume_state or {}),
             _Ends(self._config, origins),
-            until_caught_up=self._until_caught_up,
+            _EpochClose() if writer == 0 else None,
+            inputs=self._inputs,
             stop=self._stop,
         )
 
 
 class _PublishedPartition(StatefulSourcePartition[RecordBlock, dict[str, int]]):
     def __init__(
-        self, writer: int, recall: Recall, ends: _Ends, *, until_caught_up: bool, stop: threading.Event | None
+        self,
+        writer: int,
+        recall: Recall,
+        ends: _Ends,
+        epoch_close: _EpochClose | None,
+        *,
+        inputs: OpenParts | None,
+        stop: threading.Event | None,
     ) -> None:
-        self._tick = replace(RecordBlock.from_records("", writer, []), caught_up=True, finished=until_caught_up)
+        self._tick = replace(RecordBlock.from_records("", writer, []), caught_up=True)
         self._recall = recall
         self._ends = ends
-        self._until_caught_up = until_caught_up
+        self._epoch_close = epoch_close
+        self._inputs = inputs
         self._stop = stop
         self._recalled = False
+        self._an_epoch_passed = False
         self._tick_due = False
         self._idle = False
 
     def next_batch(self) -> list[RecordBlock]:
-        if (self._stop is not None and self._stop.is_set()) or (self._recalled and self._until_caught_up):
+        if self._epoch_close is not None:
+            self._epoch_close.ended()
+        if (self._stop is not None and self._stop.is_set()) or self._inputs_have_ended():
             raise StopIteration
         if self._recalled:
             blocks = [self._tick] if self._tick_due else []
@@ -124,18 +141,45 @@ class _PublishedPartition(StatefulSourcePartition[RecordBlock, dict[str, int]]):
         self._idle = not blocks
         return blocks
 
+    def _inputs_have_ended(self) -> bool:
+        # Bytewax builds parts as it comes to them, each before its source's first epoch. Every step of every process
+        # has come through an epoch before we are asked for the next one: what is not open by then will never be.
+        return self._inputs is not None and self._recalled and self._an_epoch_passed and not self._inputs.any
+
     def next_awake(self) -> datetime | None:
         if not self._idle:
             return None
         return datetime.now(UTC) + (_TICKING if self._recalled else _RECALLING)
 
     def snapshot(self) -> dict[str, int]:
-        self._tick_due = True
+        if self._epoch_close is not None:
+            self._epoch_close.began()
+        self._tick_due = self._an_epoch_passed = True
         return self._ends.latest() if self._recalled else dict(self._recall.next_offsets)
 
     def close(self) -> None:
         self._recall.close()
         self._ends.close()
+
+
+class _EpochClose:
+    """Measures how long the flow stands still at the close of an epoch.
+
+    Bytewax asks a part for its snapshot, and then for nothing until the epoch is durable in every process. So one part
+    of a run is enough. A close shorter than the pause between two looks shows as at most that pause.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = process_metrics().epoch_close_seconds
+        self._began_at: float | None = None
+
+    def began(self) -> None:
+        self._began_at = time.perf_counter()
+
+    def ended(self) -> None:
+        if self._began_at is not None:
+            self._seconds.observe(time.perf_counter() - self._began_at)
+            self._began_at = None
 
 
 class _Ends:

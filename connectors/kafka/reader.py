@@ -24,12 +24,17 @@ class Reader(Protocol):
             timeout_ms: How long to wait for a full block; 0 takes what is there.
 
         Returns:
-            A block, empty if nothing came; its `caught_up` tells whether more is known to wait.
+            A block, empty if nothing came. It is `caught_up` when it reaches the end that was known when the call
+            began: under steady load a later end is known by the time the call returns.
 
         Raises:
             TransientError: Kafka cannot be read now.
             TerminalError: The offset or the topic is gone, or this user may not read it.
         """
+        ...
+
+    def end(self) -> int:
+        """The offset behind the partition's last record as the last fetch saw it, -1 if none has; asks nobody."""
         ...
 
     def close(self) -> None:

@@ -13,12 +13,13 @@ from connectors.kafka.config import KafkaConfig
 from connectors.kafka.output import OutputBatch, published_ids
 from connectors.kafka.recall import Recall, own_partitions, transactional_id
 from connectors.kafka.writer import Writer, take_over
+from connectors.metrics import process_metrics
 from schemas.errors import TerminalError
 
 OnCommit = Callable[[OutputBatch, int], None]
 """Called after each commit with a batch and the time in milliseconds since the epoch."""
 
-_RECALL_WAIT_MS = 20
+_RECALL_WAIT_MS = 5
 
 
 class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
@@ -85,15 +86,16 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
         writer = int(for_part)
         identity = transactional_id(self._flow, self._sink, writer)
         owned = _Owned(self._topics, writer, self._writers)
+        commits = _Commits(self._sink, self._on_commit)
         if self._recalled:
-            return _RecalledPartition(lambda: take_over(self._config, identity), owned, self._on_commit)
+            return _RecalledPartition(lambda: take_over(self._config, identity), owned, commits)
         published = Writer(self._config, identity)
         origins = own_partitions(self._config, self._topics, writer, self._writers)
         recall = Recall(self._config, origins, resume_state or {})
         known: set[str] = set()
         while not recall.finished:
             known |= published_ids(recall.read(_RECALL_WAIT_MS))
-        return _TransactionalPartition(published, owned, self._on_commit, recall.next_offsets, known)
+        return _TransactionalPartition(published, owned, commits, recall.next_offsets, known)
 
 
 class _Owned:
@@ -115,24 +117,33 @@ class _Owned:
                 )
 
 
-def _publish(writer: Writer, batches: list[OutputBatch], on_commit: OnCommit | None) -> None:
-    batches = [batch for batch in batches if len(batch)]
-    if not batches:
-        return
-    writer.publish(batches)
-    if on_commit is not None:
-        committed_ms = time.time_ns() // 1_000_000
-        for batch in batches:
-            on_commit(batch, committed_ms)
+class _Commits:
+    """Publishes, measures transactions, and tells who wants to know of commits."""
+
+    def __init__(self, sink: str, on_commit: OnCommit | None) -> None:
+        metrics = process_metrics()
+        self._count, self._seconds = metrics.transactions.labels(sink), metrics.transaction_seconds.labels(sink)
+        self._on_commit = on_commit
+
+    def publish(self, writer: Writer, batches: list[OutputBatch]) -> None:
+        batches = [batch for batch in batches if len(batch)]
+        if not batches:
+            return
+        began = time.perf_counter()
+        writer.publish(batches)
+        self._seconds.observe(time.perf_counter() - began)
+        self._count.inc()
+        if self._on_commit is not None:
+            committed_ms = time.time_ns() // 1_000_000
+            for batch in batches:
+                self._on_commit(batch, committed_ms)
 
 
 class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
     """Skips the ids that the lost epoch had published already."""
 
-    def __init__(
-        self, writer: Writer, owned: _Owned, on_commit: OnCommit | None, ends: dict[str, int], known: set[str]
-    ) -> None:
-        self._writer, self._owned, self._on_commit = writer, owned, on_commit
+    def __init__(self, writer: Writer, owned: _Owned, commits: _Commits, ends: dict[str, int], known: set[str]) -> None:
+        self._writer, self._owned, self._commits = writer, owned, commits
         self._known = known
         self._positions = ends  # where the next record lands at the earliest
         self._next_offsets = dict(ends)
@@ -140,7 +151,7 @@ class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]
     def write_batch(self, values: list[OutputBatch]) -> None:
         self._owned.check(values)
         batches = [self._unpublished(batch) for batch in values]
-        _publish(self._writer, batches, self._on_commit)
+        self._commits.publish(self._writer, batches)
         self._count(batches)
 
     def snapshot(self) -> dict[str, int]:
@@ -172,15 +183,15 @@ class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
     The offsets are in that source's snapshot; this one has nothing to remember.
     """
 
-    def __init__(self, take: Callable[[], Writer], owned: _Owned, on_commit: OnCommit | None) -> None:
-        self._take, self._owned, self._on_commit = take, owned, on_commit
+    def __init__(self, take: Callable[[], Writer], owned: _Owned, commits: _Commits) -> None:
+        self._take, self._owned, self._commits = take, owned, commits
         self._writer: Writer | None = None
 
     def write_batch(self, values: list[OutputBatch]) -> None:
         self._owned.check(values)
         if self._writer is None:
             self._writer = self._take()
-        _publish(self._writer, values, self._on_commit)
+        self._commits.publish(self._writer, values)
 
     def snapshot(self) -> dict[str, int]:
         return {}

@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from connectors.kafka.admin import partition_counts
+from connectors.kafka.admin import Origin, admin_client, beginnings, partition_counts
 from connectors.kafka.config import KafkaConfig
-from connectors.kafka.reader import BEGINNING, Client, Reader, open_client
+from connectors.kafka.lag_gauge import LagGauge
+from connectors.kafka.open_parts import OpenParts
+from connectors.kafka.reader import Client, Reader, open_client
 from schemas.blocks import RecordBlock
 
-# How soon to look again when nothing was there: half of it is added to every notification, on average
-_IDLE = timedelta(milliseconds=4)
+POLL_SECONDS = 0.004
+"""How soon a part looks again, unless it is told otherwise."""
 _BYTES_PER_EPOCH = 256 * 1024 * 1024
 
 
@@ -42,6 +44,9 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         rows_per_epoch: A part pauses after this many records (or 256 MiB) until the epoch closes: queues inside an
             epoch have no other bound.
         block_rows: At most this many records in a block.
+        poll_seconds: How soon to look again when all that is known was read. Half of it is added to what a record
+            waits, on average; a longer one makes fewer and thicker blocks under steady load. A backlog does not wait.
+        open_parts: Told of every part that begins and ends.
         stop: Once set, every part ends at once, and with it the epoch.
 
     Raises:
@@ -57,6 +62,8 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         until_caught_up: bool = False,
         rows_per_epoch: int = 500_000,
         block_rows: int = 10_000,
+        poll_seconds: float = POLL_SECONDS,
+        open_parts: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._config = config
@@ -64,8 +71,11 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         self._until_caught_up = until_caught_up
         self._rows_per_epoch = rows_per_epoch
         self._block_rows = block_rows
+        self._poll_seconds = poll_seconds
+        self._open_parts = OpenParts() if open_parts is None else open_parts
         self._stop = stop
         self._client: Client | None = None
+        self._beginnings: dict[Origin, int] = {}
         self._opening = threading.Lock()  # the workers of one process share the client
 
     def list_parts(self) -> list[str]:
@@ -75,58 +85,101 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _KafkaPartition:  # noqa: ARG002
         """Begin to read one partition where its snapshot says, or at its earliest record."""
-        topic, _, partition = for_part.rpartition("/")
+        topic, _, number = for_part.rpartition("/")
+        partition = int(number)
         with self._opening:
             self._client = self._client or open_client(self._config)
-        offset = BEGINNING if resume_state is None else resume_state
+            offset = self._beginning(topic, partition) if resume_state is None else resume_state
         return _KafkaPartition(
-            self._client.reader(topic, int(partition), offset, self._block_rows),
+            self._client.reader(topic, partition, offset, self._block_rows),
             offset,
+            LagGauge(topic, partition),
             until_caught_up=self._until_caught_up,
             rows_per_epoch=self._rows_per_epoch,
+            block_rows=self._block_rows,
+            poll_seconds=self._poll_seconds,
+            open_parts=self._open_parts,
             stop=self._stop,
         )
+
+    def _beginning(self, topic: str, partition: int) -> int:
+        """Where a partition begins; all of the source's are asked for at once, at the first part that needs it."""
+        if (topic, partition) not in self._beginnings:
+            admin = admin_client(self._config)
+            counts = partition_counts(self._config, self._topics)
+            origins = [(each, number) for each, count in counts.items() for number in range(count)]
+            self._beginnings = beginnings(admin, origins)
+        return self._beginnings[topic, partition]
 
 
 class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
     def __init__(
-        self, reader: Reader, offset: int, *, until_caught_up: bool, rows_per_epoch: int, stop: threading.Event | None
+        self,
+        reader: Reader,
+        offset: int,
+        lag: LagGauge,
+        *,
+        until_caught_up: bool,
+        rows_per_epoch: int,
+        block_rows: int,
+        poll_seconds: float,
+        open_parts: OpenParts,
+        stop: threading.Event | None,
     ) -> None:
         self._reader = reader
         self._next_offset = offset
+        self._lag = lag
         self._until_caught_up = until_caught_up
-        self._rows_per_epoch = rows_per_epoch
+        self._rows_per_epoch, self._block_rows = rows_per_epoch, block_rows
+        self._poll_seconds = poll_seconds
+        self._open_parts = open_parts
         self._stop = stop
         self._rows = self._bytes = 0  # of this epoch
         self._caught_up = False
-        self._finished = False
-        self._idle = False
+        self._ended = False
+        self._pause_seconds = 0.0
+        open_parts.opened()
 
     def next_batch(self) -> list[RecordBlock]:
-        if self._finished or (self._stop is not None and self._stop.is_set()):
+        if self._ended or (self._stop is not None and self._stop.is_set()):
+            self._end()
             raise StopIteration
-        self._idle = True
         if self._rows >= self._rows_per_epoch or self._bytes >= _BYTES_PER_EPOCH:
+            self._pause_seconds = POLL_SECONDS
+            self._lag.show(self._reader.end, self._next_offset)
             return []
         block = self._reader.read()
         self._rows += len(block)
         self._bytes += len(block.values) + len(block.keys)
         self._next_offset = block.next_offset
+        self._lag.show(self._reader.end, self._next_offset, at_once=block.caught_up and not self._caught_up)
+        self._pause_seconds = self._pause_after(block)
         if self._until_caught_up and block.caught_up:
-            self._finished = True
+            self._end()
             return [replace(block, finished=True)]
         if not len(block) and block.caught_up == self._caught_up:
             return []
         self._caught_up = block.caught_up
-        self._idle = False
         return [block]
 
+    def _pause_after(self, block: RecordBlock) -> float:
+        if len(block) >= self._block_rows:
+            return 0.0
+        # what is known to wait is on its way
+        return self._poll_seconds if block.caught_up else min(self._poll_seconds, POLL_SECONDS)
+
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _IDLE if self._idle else None
+        return datetime.now(UTC) + timedelta(seconds=self._pause_seconds) if self._pause_seconds else None
 
     def snapshot(self) -> int:
         self._rows = self._bytes = 0
         return self._next_offset
 
     def close(self) -> None:
+        self._end()
         self._reader.close()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._open_parts.ended()

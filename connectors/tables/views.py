@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from connectors.tables.durable import locked, temporary_for
 from connectors.tables.items import REVISIONS_SUFFIX
 from connectors.tables.layout import tables_directory, views_path, visible_manifest_paths
@@ -58,6 +56,8 @@ def refresh_views(data_dir: Path) -> None:
     Paths in the views are absolute (DuckDB resolves others by the reader's working directory): after a data directory
     was moved, the next start of a flow writes them anew.
     """
+    import duckdb  # late, for it takes a tenth of a second that no worker's start should wait for
+
     final = views_path(data_dir)
     with locked(tables_directory(data_dir) / ".lock-views"):
         for leftover in data_dir.glob(f".{final.name}.*"):

@@ -6,13 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
-
 from schemas.errors import TerminalError, TransientError
+
+if TYPE_CHECKING:  # a third of a second, which only who has a registry should spend
+    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 _NOT_FOUND = 404
 _UNAUTHORIZED = (401, 403)
@@ -62,6 +62,8 @@ class Registry:
         """
         if urlsplit(url).scheme not in ("http", "https", "mock"):
             raise TerminalError("schema registry: expected a url with http://, https:// or mock://; correct it")
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+
         if not url.startswith("mock://"):
             return cls(SchemaRegistryClient({"url": url, "timeout": _TIMEOUT_SECONDS}))
         with _mocks_lock:
@@ -76,6 +78,8 @@ class Registry:
             TransientError: The registry cannot be reached.
             TerminalError: It refuses, for example because the schema breaks the subject's compatibility.
         """
+        from confluent_kafka.schema_registry import Schema
+
         try:
             return int(self._client.register_schema(subject, Schema(json.dumps(schema), "AVRO")))
         except Exception as error:
@@ -109,6 +113,8 @@ class Registry:
         return found
 
     def _fetch(self, schema_id: int) -> dict[str, Any] | None:
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
         try:
             schema = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
@@ -124,6 +130,8 @@ class Registry:
 
 
 def _translated(error: Exception, doing: str) -> TransientError | TerminalError:
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
+
     if not isinstance(error, SchemaRegistryError):
         return TransientError(f"schema registry: {doing} failed with {type(error).__name__}; check that it is up")
     status = error.http_status_code

