@@ -1,0 +1,1 @@
+"""What Signalbox costs: workloads, and the figures that documents quote."""

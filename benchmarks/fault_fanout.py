@@ -189,7 +189,7 @@ def _fault(producer: Producer, readable: Readable, fault: str, element: str, cus
     started = time.monotonic()
     producer.produce("network.faults", orjson.dumps(row | {"event_time": datetime.now(UTC).isoformat()}), fault)
     producer.flush()
-    took = readable.wait_for(fault, customers, 60.0) - started
+    took = readable.wait_for(fault, customers, 20.0) - started
     time.sleep(0.2)  # the next fault meets the stream at another moment of an epoch
     return took
 
@@ -253,6 +253,9 @@ def _flow(brokers: str, directory: Path, workers: int) -> Iterator[tuple[psutil.
                 raise SystemExit((directory / "run.log").read_text())
             time.sleep(0.05)
         yield children[0], data / "metrics" / FLOW
+    except SystemExit:
+        print((directory / "run.log").read_text()[-4000:], file=sys.stderr)
+        raise
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

@@ -1,0 +1,1 @@
+"""One module for each system outside: Kafka, tables, metrics, state segments."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +24,15 @@ class SegmentFiles:
 
     A segment that a snapshot no longer names is deleted at the snapshot after it: only then has the flow's recovery
     store made the former durable, and no crash leads back behind it.
+
+    Args:
+        directory: Where the files lie; made when missing.
+        on_written: Told the size of every file that is written, in the thread that writes.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, on_written: Callable[[int], None] | None = None) -> None:
         self._directory = directory
+        self._on_written = on_written
         self._condemned: set[str] = set()
         self._written: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,7 +42,7 @@ class SegmentFiles:
         # random, so that a process that was left behind can never write over a successor's file
         name = f"{secrets.token_hex(8)}.arrow"
         self._written.add(name)
-        return _writer().submit(_write, self._directory, name, frame)
+        return _writer().submit(_write, self._directory, name, frame, self._on_written)
 
     def read(self, name: str) -> pl.DataFrame:
         """Read a segment back.
@@ -72,16 +78,19 @@ def _writer() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="segments")
 
 
-def _write(directory: Path, name: str, frame: pl.DataFrame) -> str:
+def _write(directory: Path, name: str, frame: pl.DataFrame, on_written: Callable[[int], None] | None) -> str:
     temporary = directory / f".{name}"
     with temporary.open("wb") as file:
         frame.write_ipc(file, compression="uncompressed")
         file.flush()
         os.fsync(file.fileno())
+        size = file.tell()
     temporary.rename(directory / name)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if on_written is not None:
+        on_written(size)
     return name

@@ -24,7 +24,7 @@ import bytewax.operators as op
 import polars as pl
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
-from bytewax.operators import KeyedStream, StatefulBatchLogic
+from bytewax.operators import KeyedStream
 from bytewax.outputs import Sink
 
 from connectors.kafka import OutputBatch
@@ -41,6 +41,7 @@ from flows.operators.tokenize import TokenizeSpec, tokenize
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
 from flows.operators.watermark import FOREVER
 from flows.refusals import dead_letters, late_letters
+from flows.step_metrics import MeasuredStep, StateMetrics, StepMetrics, measured
 from privacy import Sealer, Tokenizer
 from schemas.blocks import RecordBlock
 from schemas.codec import Decoder, Encoder
@@ -154,8 +155,12 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
     """Connect the steps. Step ids are a persisted format."""
     shards = config.shards
     flow = Dataflow("fault_notifications")
-    decoding = DecodeSpec(decoders=io.decoders, max_future=config.max_future_seconds * _SECOND)
-    tokenizing = TokenizeSpec(tokens=io.tokenizer, keep=_KEEP, fingerprints=_FINGERPRINTS)
+    decoding = DecodeSpec(
+        decoders=io.decoders, max_future=config.max_future_seconds * _SECOND, timed=StepMetrics("decode").batch
+    )
+    tokenizing = TokenizeSpec(
+        tokens=io.tokenizer, keep=_KEEP, fingerprints=_FINGERPRINTS, timed=StepMetrics("tokenize").batch
+    )
 
     said = op.flat_map("recall", op.input("read_published", flow, io.published), _recall(io, shards))
     # said: KeyedStream[Recalled], keyed "network" and by shard
@@ -264,7 +269,7 @@ def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(number.alias("customer"))
 
 
-class _TrackStep(StatefulBatchLogic[Any, Any, Any]):
+class _TrackStep:
     """Lends track_incidents the clock."""
 
     def __init__(self, logic: TrackIncidents) -> None:
@@ -283,19 +288,34 @@ class _TrackStep(StatefulBatchLogic[Any, Any, Any]):
     def snapshot(self) -> Any:
         return self._logic.snapshot()
 
+    def state_size(self) -> tuple[str, int]:
+        return "network", self._logic.nbytes
 
-class _MatchStep(StatefulBatchLogic[Any, Any, Any]):
-    def __init__(self, logic: MatchFaults) -> None:
-        self._logic = logic
+
+class _MatchStep:
+    def __init__(self, logic: MatchFaults, shards: int) -> None:
+        self._logic, self._shards = logic, shards
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         return list(self._logic.on_batch(values)), False
 
+    def on_notify(self) -> tuple[list[Any], bool]:
+        return [], False
+
+    def notify_at(self) -> None:
+        return None
+
     def snapshot(self) -> Any:
         return self._logic.snapshot()
 
+    def state_size(self) -> tuple[str, int] | None:
+        # Bytewax does not tell a logic its key, but any of its customers does
+        customer = self._logic.state.any_customer()
+        return None if customer is None else (str(customer % self._shards), self._logic.state.nbytes)
 
-def _tracker(config: FaultConfig, io: FaultIO) -> Callable[[Any], _TrackStep]:
+
+def _tracker(config: FaultConfig, io: FaultIO) -> Callable[[Any], MeasuredStep]:
+    metrics = StateMetrics("track_incidents")
     spec = TrackSpec(
         rules=IncidentRules(hold_down=config.hold_down_seconds * _SECOND, min_severity=config.min_severity),
         delays=_delays(config, io, *NETWORK_STREAMS),
@@ -308,13 +328,14 @@ def _tracker(config: FaultConfig, io: FaultIO) -> Callable[[Any], _TrackStep]:
 
     def make(resume: Any) -> _TrackStep:
         place = _place(resume)
-        store = SegmentFiles(io.state_dir / "track_incidents" / place / "topology")
+        store = SegmentFiles(io.state_dir / "track_incidents" / place / "topology", metrics.wrote)
         return _TrackStep(TrackIncidents(spec, fingerprint, store, place, resume))
 
-    return make
+    return measured(make, metrics)
 
 
-def _matcher(config: FaultConfig, io: FaultIO) -> Callable[[Any], _MatchStep]:
+def _matcher(config: FaultConfig, io: FaultIO) -> Callable[[Any], MeasuredStep]:
+    metrics = StateMetrics("match_faults")
     usage = _delays(config, io, "usage_event")
     spec = MatchSpec(
         delays=_delays(config, io, "crm_change") | usage,
@@ -328,9 +349,10 @@ def _matcher(config: FaultConfig, io: FaultIO) -> Callable[[Any], _MatchStep]:
     def make(resume: Any) -> _MatchStep:
         place = _place(resume)
         root = io.state_dir / "match_faults" / place
-        return _MatchStep(MatchFaults(spec, lambda table: SegmentFiles(root / table), place, resume))
+        logic = MatchFaults(spec, lambda table: SegmentFiles(root / table, metrics.wrote), place, resume)
+        return _MatchStep(logic, config.shards)
 
-    return make
+    return measured(make, metrics)
 
 
 def _place(resume: Any) -> str:

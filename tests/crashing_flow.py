@@ -115,7 +115,7 @@ class CrashingFlow:
             may_crash = self.outside.runs < crashes
             run = _Run(self, may_crash=may_crash)
             self.outside.runs += 1
-            steps = random.randint(1, 150)
+            steps = random.randint(20, 160)
             while not (run.done or run.broken or (may_crash and steps == 0)):
                 run.step()
                 steps -= 1
@@ -158,7 +158,7 @@ class _Run:
         actions: list[Any] = [lambda source=source: self._poll(source) for source in sources]
         actions += [lambda receiver=receiver: self._deliver(receiver) for receiver in self._receivers()] * 3
         actions += [self._look, self._publish_some]
-        if self.random.random() < 0.15:
+        if self.random.random() < 0.08:
             self.close_epoch(may_fail=self.may_crash)
         else:
             self.random.choice(actions)()
@@ -225,7 +225,7 @@ class _Run:
 
     def _read(self, origin: Origin) -> None:
         rows, at = self.flow.inputs[origin], self.epoch.read[origin]
-        part = rows.slice(at, self.random.randint(0, 6))
+        part = rows.slice(at, self.random.randint(0, 8))
         self.epoch.read[origin] = end = at + part.height
         finished = end == rows.height and self.random.random() < 0.5
         times = part["event_time"].cast(pl.Int64)

@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import orjson
 import psutil
-from connectors.kafka import KafkaConfig, create_topics, partition_counts
+
+from connectors.kafka import ID_HEADER, KafkaConfig, create_topics, end_offsets, partition_counts
 from connectors.kafka.admin import admin_client
+from connectors.kafka.reader import BEGINNING, open_client
 from connectors.metrics import read_counters
 from connectors.metrics.counters import Series
 from connectors.tables import read_table
 from connectors.topics import load_topics
 from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
 from privacy import Keyring
-from tests.contract.kafka_kit import committed
+from schemas.errors import TransientError
+from tests.contract.kafka_kit import read_all, rows
 from tests.fault_flow import Result
 
 FLOW = "fault-notifications"
@@ -37,12 +41,14 @@ class Installation:
 
     Attributes:
         kafka: The broker.
+        paced: Kafka settings of the processes, over their own.
         directory: Settings and what the processes said.
         data_dir: The data directory.
         topics: The names that this installation has for the topics of the packaged topics file.
     """
 
     kafka: KafkaConfig
+    paced: Mapping[str, str]
     directory: Path
     data_dir: Path
     topics: Mapping[str, str]
@@ -57,7 +63,7 @@ class Installation:
             "SIGNALBOX_TOPICS": str(self.directory / "topics.toml"),
             "SIGNALBOX_METRICS_ADDRESS": "127.0.0.1:0",
         }
-        extra = {f"SIGNALBOX_KAFKA_{key.upper().replace('.', '_')}": value for key, value in self.kafka.extra.items()}
+        extra = {f"SIGNALBOX_KAFKA_{key.upper().replace('.', '_')}": value for key, value in self.paced.items()}
         return inherited | own | extra
 
     @property
@@ -101,21 +107,36 @@ class Installation:
         """Grows with every epoch in which something happened, as soon as the next one begins."""
         return sum(self.counters.values())
 
-    def published(self, topic: str) -> Iterator[Published]:
-        """The committed records of a topic."""
-        for partition in range(partition_counts(self.kafka, [topic])[topic]):
-            for _, key, value, headers, timestamp_ms in committed(self.kafka, topic, partition):
-                yield Published(key, value, dict(headers), timestamp_ms)
+    def published(self, topics: Iterable[str]) -> list[Published]:
+        """The committed records of some topics, by topic, partition and offset."""
+        counts = partition_counts(self.kafka, topics)
+        client = open_client(self.kafka)
+        readers = [
+            (topic, client.reader(topic, partition, BEGINNING, 1000))
+            for topic, count in counts.items()
+            for partition in range(count)
+        ]
+        return [
+            Published(topic, key, value, dict(headers), timestamp_ms)
+            for topic, reader in readers
+            for _, key, value, headers, timestamp_ms in rows(read_all(reader))
+        ]
 
 
 @dataclass(frozen=True)
 class Published:
     """A committed record."""
 
+    topic: str
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes | None]
     timestamp_ms: int
+
+    @property
+    def identity(self) -> str:
+        """What makes it the same record after a replay."""
+        return (self.headers[ID_HEADER] or b"").decode()
 
 
 class Command:
@@ -187,17 +208,23 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIEN
 
 @contextmanager
 def new_installation(
-    kafka: KafkaConfig, directory: Path, partitions: Mapping[str, int], *, output_partitions: int = 2
+    kafka: KafkaConfig,
+    directory: Path,
+    partitions: Mapping[str, int],
+    *,
+    output_partitions: int = 2,
+    paced: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Installation]:
     """Make topics, a topics file and a keyring.
 
     Input topics have names of their own. The notification topics' names are fixed, so they are made anew.
 
     Args:
-        kafka: The broker, with settings for the processes.
+        kafka: The broker.
         directory: Where to put everything.
         partitions: Of each input topic, by its name in the packaged topics file.
         output_partitions: Of each output topic.
+        paced: Kafka settings of the processes, over their own.
     """
     mark = f"t{uuid4().hex[:8]}"
     topics = {topic: f"{mark}.{topic}" for topic in partitions}
@@ -207,7 +234,7 @@ def new_installation(
         for topic, name in topics.items()
     ]
     (directory / "topics.toml").write_text("\n".join(lines))
-    installation = Installation(kafka, directory, directory / "data", topics)
+    installation = Installation(kafka, paced, directory, directory / "data", topics)
     Keyring.create(installation.data_dir / "keyring.json")
     _delete_topics(kafka, NOTIFICATION_TOPICS)
     wanted = {topics[topic]: count for topic, count in partitions.items()}
@@ -219,8 +246,17 @@ def new_installation(
         return created == set(wanted)
 
     wait_until(all_are_new, "making the topics")
+    wait_until(lambda: _have_leaders(kafka, wanted), "electing leaders")
     yield installation
     _delete_topics(kafka, wanted)
+
+
+def _have_leaders(kafka: KafkaConfig, partitions: Mapping[str, int]) -> bool:
+    try:
+        end_offsets(kafka, [(topic, number) for topic, count in partitions.items() for number in range(count)])
+    except TransientError:
+        return False
+    return True
 
 
 def _delete_topics(kafka: KafkaConfig, topics: Iterable[str]) -> None:
@@ -234,8 +270,7 @@ def _delete_topics(kafka: KafkaConfig, topics: Iterable[str]) -> None:
 def result_of(installation: Installation) -> Result:
     """What readers of committed records and of tables see, in the terms of the oracle."""
     result = Result()
-    for topic in NOTIFICATION_TOPICS:
-        result.notifications += [orjson.loads(each.value or b"") for each in installation.published(topic)]
+    result.notifications += [orjson.loads(each.value or b"") for each in installation.published(NOTIFICATION_TOPICS)]
     for table in ("incidents", "affected_customers", "notifications"):
         result.tables[table] = read_table(installation.data_dir, table)
     return result

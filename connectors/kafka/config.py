@@ -30,7 +30,13 @@ _RESERVED = frozenset(
 _SECRET = re.compile(r"password|secret|key\.pem|\.jaas|token|basic\.auth|oauthbearer\.config|assertion")
 _REDACTED = "***"
 
-_COMMON = {"client.id": "signalbox", "message.max.bytes": str(MAX_RECORD_BYTES), "log_level": "4"}
+_COMMON = {
+    "client.id": "signalbox",
+    "message.max.bytes": str(MAX_RECORD_BYTES),
+    "log_level": "4",
+    # a client pauses for half of it between its first connection and the second; failures double it up to 10 s
+    "reconnect.backoff.ms": "20",
+}
 
 _CONSUMER = {
     # the default of 1000 ms stalls a reader that is faster than its fetches

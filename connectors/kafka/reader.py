@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Protocol
 
@@ -65,3 +66,11 @@ def open_client(config: KafkaConfig) -> Client:
     from connectors.kafka.consume_reader import ConsumeClient
 
     return ConsumeClient(config)
+
+
+def warm_up() -> None:
+    """Compile what the fastest client needs compiled; nothing where it cannot be loaded."""
+    with contextlib.suppress(ImportError, OSError, RuntimeError):
+        from connectors.kafka import kernels
+
+        kernels.warm_up()

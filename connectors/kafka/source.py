@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,9 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         block_rows: At most this many records in a block.
         poll_seconds: How soon to look again when all that is known was read. Half of it is added to what a record
             waits, on average; a longer one makes fewer and thicker blocks under steady load. A backlog does not wait.
+        live_seconds: A block that ends with a record younger than this, by Kafka's timestamp, counts as caught up.
+            Under load a live stream is always a little behind; waiting for it would hold up every decision by
+            `max_delay`. Not with `until_caught_up`: there only the end is the end.
         open_parts: Told of every part that begins and ends.
         stop: Once set, every part ends at once, and with it the epoch.
 
@@ -63,9 +67,11 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         rows_per_epoch: int = 500_000,
         block_rows: int = 10_000,
         poll_seconds: float = POLL_SECONDS,
+        live_seconds: float = 1.0,
         open_parts: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        self._live_ms = 0 if until_caught_up else int(live_seconds * 1000)
         self._config = config
         self._topics = tuple(topics)
         self._until_caught_up = until_caught_up
@@ -98,6 +104,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
             rows_per_epoch=self._rows_per_epoch,
             block_rows=self._block_rows,
             poll_seconds=self._poll_seconds,
+            live_ms=self._live_ms,
             open_parts=self._open_parts,
             stop=self._stop,
         )
@@ -123,6 +130,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         rows_per_epoch: int,
         block_rows: int,
         poll_seconds: float,
+        live_ms: int,
         open_parts: OpenParts,
         stop: threading.Event | None,
     ) -> None:
@@ -132,6 +140,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self._until_caught_up = until_caught_up
         self._rows_per_epoch, self._block_rows = rows_per_epoch, block_rows
         self._poll_seconds = poll_seconds
+        self._live_ms = live_ms
         self._open_parts = open_parts
         self._stop = stop
         self._rows = self._bytes = 0  # of this epoch
@@ -157,10 +166,17 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         if self._until_caught_up and block.caught_up:
             self._end()
             return [replace(block, finished=True)]
-        if not len(block) and block.caught_up == self._caught_up:
+        caught_up = block.caught_up or self._is_live(block)
+        if not len(block) and caught_up == self._caught_up:
             return []
-        self._caught_up = block.caught_up
-        return [block]
+        self._caught_up = caught_up
+        return [replace(block, caught_up=caught_up)]
+
+    def _is_live(self, block: RecordBlock) -> bool:
+        if not len(block):
+            # records that are known to wait and have not come yet change nothing: they will tell
+            return self._caught_up and self._live_ms > 0
+        return time.time() * 1000 - int(block.timestamps_ms[-1]) < self._live_ms
 
     def _pause_after(self, block: RecordBlock) -> float:
         if len(block) >= self._block_rows:

@@ -39,6 +39,8 @@ class Writer:
         self.transactional_id = transactional_id
         self._producer = Producer({**config.producer(), "transactional.id": transactional_id}, logger=LOGGER)
         try:
+            # a client that asks for its coordinator before it knows a broker asks again after half a second only
+            self._producer.list_topics(timeout=_INIT_SECONDS)
             self._producer.init_transactions(_INIT_SECONDS)
         except KafkaException as error:
             raise self._error(error) from error

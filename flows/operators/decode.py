@@ -7,7 +7,8 @@ clock gone mad would make every honest row late. The Kafka timestamp is part of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import bytewax.operators as op
@@ -32,10 +33,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeSpec:
-    """Which decoder reads which topic, and how far a row's time may run ahead of Kafka's, microseconds."""
+    """How blocks are decoded.
+
+    Attributes:
+        decoders: By topic.
+        max_future: How far a row's time may run ahead of Kafka's, microseconds.
+        timed: Entered around the work on each block, to measure it.
+    """
 
     decoders: Mapping[str, Decoder]
     max_future: int
+    timed: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
         if self.max_future < 0:
@@ -104,7 +112,8 @@ def decode(step_id: str, up: Stream[RecordBlock], spec: DecodeSpec) -> DecodeStr
 
 
 def _parts(block: RecordBlock, spec: DecodeSpec) -> list[Batch | Refused | Counted]:
-    batch, refused, counts = decode_block(block, spec)
+    with spec.timed():
+        batch, refused, counts = decode_block(block, spec)
     return [batch, *([refused] if refused else []), *counts]
 
 

@@ -176,6 +176,11 @@ class MatchState:
             table.prune(kept)
         self._index_cells()
 
+    def any_customer(self) -> int | None:
+        """One of the shard's customers, None while it knows none."""
+        parts = self.profiles.parts() or self.presence.table.parts()
+        return int(parts[0]["customer"][0]) if parts else None
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory the tables take."""

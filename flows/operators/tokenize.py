@@ -6,7 +6,8 @@ column that the contract marks as personal becomes a token, or goes when the flo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,11 +39,13 @@ class TokenizeSpec:
         tokens: Makes the tokens.
         keep: Personal columns to keep as tokens, by stream; others are dropped.
         fingerprints: Columns to add as fingerprints (UInt64), by stream: new name → column.
+        timed: Entered around the work on each batch, to measure it.
     """
 
     tokens: Tokens
     keep: Mapping[str, frozenset[str]]
     fingerprints: Mapping[str, Mapping[str, str]]
+    timed: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
         for stream, columns in self.keep.items():
@@ -89,7 +92,12 @@ def tokenize(step_id: str, up: Stream[Batch], spec: TokenizeSpec) -> TokenizeStr
         up: Batches as decoded.
         spec: How.
     """
-    done = op.map("tokenize_batch", up, lambda batch: tokenize_batch(batch, spec))
+
+    def work(batch: Batch) -> tuple[Batch, list[Counted]]:
+        with spec.timed():
+            return tokenize_batch(batch, spec)
+
+    done = op.map("tokenize_batch", up, work)
     return TokenizeStreams(
         op.map("rows", done, lambda result: result[0]), op.flat_map("counted", done, lambda result: result[1])
     )

@@ -173,6 +173,11 @@ class TrackIncidents:
         """The wall-clock time, microseconds, at which a waiting announcement is due; FOREVER if none waits for it."""
         return self._head.next_announcement() if self._marks.caught_up else FOREVER
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory the topology and the pickled incidents take: nearly all there is."""
+        return self._table.nbytes + len(pickle.dumps(self._head))
+
     def snapshot(self) -> TrackState:
         """Everything that a successor needs."""
         return TrackState(

@@ -18,13 +18,13 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import Gauge
 
 from connectors.broker import ApacheKafka, free_port
-from connectors.kafka import KafkaConfig, KafkaSource, create_topics, end_offsets, lag
+from connectors.kafka import KafkaConfig, KafkaSource, create_topics, end_offsets, lag, partition_counts
 from connectors.kafka.block_reader import BlockClient
 from connectors.kafka.consume_reader import ConsumeClient
 from connectors.kafka.reader import BEGINNING, open_client
 from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
-from schemas.errors import TerminalError
+from schemas.errors import TerminalError, TransientError
 from tests.contract.kafka_kit import WAIT_SECONDS, produce, read_all, rows, wait_until
 
 CLIENTS = (BlockClient, ConsumeClient)
@@ -173,6 +173,7 @@ def test_source_shows_how_far_it_is_behind_when_it_pauses_and_when_it_has_caught
     gauge = process_metrics().lag_records.labels(topic, 0)
     blocks_until_idle(part, lambda seen: sum(map(len, seen)) >= 30)
     wait_until(lambda: (part.next_batch(), lag_of(gauge) == 70)[1], "the lag of what waits for the epoch")
+    part.snapshot()
     while not blocks_until_idle(part, bool)[-1].caught_up:
         part.snapshot()
     assert lag_of(gauge) == 0
@@ -266,3 +267,13 @@ def test_reader_goes_on_when_the_broker_was_killed_and_came_back(kafka_libraries
         wait_until(lambda: (seen.append(reader.read(20)), len(rows(seen)) == 2)[1], "the second record")
         assert [value for _, _, value, _, _ in rows(seen)] == [b"1", b"2"]
         reader.close()
+
+
+def test_a_broker_that_is_not_there_is_told_of_when_the_time_to_answer_is_over():
+    config = KafkaConfig("127.0.0.1:1", {"log_level": "0"})
+    with pytest.raises(TransientError) as error:
+        partition_counts(config, [], answer_seconds=0.2)
+    assert str(error.value) == (
+        "no Kafka broker answered at 127.0.0.1:1 within 0.2 s (Kafka error _TRANSPORT): is it running, and are "
+        "SIGNALBOX_BROKERS and SIGNALBOX_KAFKA_… right?"
+    )

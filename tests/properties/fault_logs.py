@@ -167,10 +167,39 @@ def _subscriber(customer: str, site: str) -> Event:
     return Event("crm_change", "crm.changes", CUSTOMERS.index(customer) % 2, 0, row)
 
 
+def _outage(fault_id: str, element_id: str, state: str, time: int) -> Event:
+    row = {
+        "fault_id": fault_id,
+        "element_id": element_id,
+        "element_type": None,
+        "state": state,
+        "severity": "major",
+        "probable_cause": None,
+        "services": [],
+        "parent_fault_id": None,
+        "planned": False,
+        "service_affecting": True,
+        "source_system": None,
+        "event_time": START + time * SECOND,
+        "expected_clear_time": None,
+    }
+    return Event("network_fault", "network.faults", int(fault_id == "f4"), time, row)
+
+
 @st.composite
-def logs(draw: st.DrawFn) -> list[LogRow]:
-    """A log whose disorder is within MAX_DELAY, but for usage, which may come later than is allowed."""
-    events = _initial() + [_subscriber(*each) for each in draw(st.sampled_from(_SUBSCRIBERS))]
+def logs(draw: st.DrawFn, *, outage: bool = False) -> list[LogRow]:
+    """A log whose disorder is within MAX_DELAY, but for usage, which may come later than is allowed.
+
+    With `outage` there are two reachable subscribers and two faults that touch them; what else happens may hide that.
+    """
+    subscribers = _SUBSCRIBERS[-1] if outage else draw(st.sampled_from(_SUBSCRIBERS))
+    events = _initial() + [_subscriber(*each) for each in subscribers]
+    if outage:
+        events += [
+            _outage("f1", "A", "raised", 60),
+            _outage("f1", "A", "cleared", 200),
+            _outage("f3", "R", "raised", 230),
+        ]
     # the size is drawn first, for lists are short otherwise, and short logs hold few coincidences
     size = draw(st.integers(0, 40))
     kinds = st.one_of(_fault(), _fault(), _crm(), _crm(), _usage(), _usage(), _topology())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,17 @@ import polars as pl
 import pytest
 
 from connectors.segments import SegmentFiles
-from flows.batch import Origin
+from flows.batch import Batch, Origin
 from flows.operators.incidents import Incident, Period, Wording
 from flows.operators.match_faults import MatchFaults, MatchSpec
 from flows.operators.match_state import MatchSnapshot
-from flows.operators.messages import Recalled, TableOutput
+from flows.operators.messages import IncidentUpdate, Recalled, TableOutput
 from flows.operators.notification_rows import notification_rows
+from flows.operators.watermark import FOREVER
 
-CRM = Origin("crm.changes", 0)
+CRM, USAGE = Origin("crm.changes", 0), Origin("usage.events", 0)
 WRITERS = (Origin("published", 0), Origin("published", 1))
-SPEC = {"delays": {CRM: 0}, "published": WRITERS, "presence_window": 60, "lateness": 0, "retention": 1000}
+SPEC = {"delays": {CRM: 0, USAGE: 0}, "published": WRITERS, "presence_window": 60, "lateness": 0, "retention": 1000}
 INCIDENT = Incident(
     incident_id="0123456789abcdef",
     fault_id="f1",
@@ -66,13 +68,103 @@ def snapshot(step: MatchFaults) -> MatchSnapshot:
     return saved
 
 
+def caught_up(origin: Origin) -> Batch:
+    rows = usage(0, 0).rows.clear()
+    return Batch(origin, "usage_event", rows, None, caught_up=True, finished=False)
+
+
+def is_table(each: object, table: str) -> bool:
+    return isinstance(each, TableOutput) and each.table == table
+
+
 def table_keys(emitted: list[object], table: str) -> list[str]:
-    return [
-        key
-        for each in emitted
-        if isinstance(each, TableOutput) and each.table == table
-        for key in each.rows["customer_key"]
-    ]
+    return [key for each in emitted if is_table(each, table) for key in each.rows["customer_key"]]
+
+
+def crm(**given: object) -> Batch:
+    """Everything that is `given` to customer 1 by one partial change at 10."""
+    row = {"customer": 1, "customer_key": f"{1:016x}{0:016x}", "event_time": 10, "op": "update", "site": None}
+    cells = {"version": 0, "status": None, "services": None, "channels": None, "consent": None, "email": None}
+    texts = {
+        "msisdn": None,
+        "language": None,
+        "changed_fields": [{"site": "site_id"}.get(name, name) for name in given],
+        "_offset": 0,
+        "_timestamp": 0,
+    }
+    schema = {
+        "customer": pl.UInt64,
+        "site": pl.UInt64,
+        "event_time": pl.Datetime("us", "UTC"),
+        **dict.fromkeys(("services", "channels", "consent", "changed_fields"), pl.List(pl.String)),
+        **dict.fromkeys(("status", "email", "msisdn", "language"), pl.String),
+    }
+    rows = pl.DataFrame([row | cells | texts | given], schema_overrides=schema)
+    return Batch(CRM, "crm_change", rows, 10, caught_up=True, finished=False)
+
+
+def usage(cell: int, time: int) -> Batch:
+    schema = {
+        "customer": pl.UInt64,
+        "cell": pl.UInt64,
+        "event": pl.UInt64,
+        "event_time": pl.Datetime("us", "UTC"),
+        "_timestamp": pl.Int64,
+        "_seen": pl.Int64,
+    }
+    rows = pl.DataFrame([(1, cell, 1, time, 0, None)], schema=schema, orient="row")
+    return Batch(USAGE, "usage_event", rows, time, caught_up=True, finished=False)
+
+
+def update(incident: Incident, watermark: int = FOREVER - 1) -> IncidentUpdate:
+    return IncidentUpdate((incident,), watermark, caught_up=watermark == FOREVER - 1, finished=False)
+
+
+def nothing_recalled() -> list[Recalled]:
+    return [*recalled(0, published(1, 0).clear()), *recalled(1, published(1, 0).clear())]
+
+
+def cells_over_time(*cells: tuple[int, int]) -> Incident:
+    periods = tuple(Period(start, np.array([cell], np.uint64), np.array([], np.uint64), 255) for start, cell in cells)
+    return replace(INCIDENT, periods=periods)
+
+
+def test_use_does_not_count_when_its_cell_proves_to_have_left_the_footprint(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    step.on_batch([*nothing_recalled(), crm(status="active"), update(cells_over_time((100, 5)), watermark=110)])
+    emitted = step.on_batch([usage(cell=5, time=150)])
+    emitted += step.on_batch([update(cells_over_time((100, 5), (120, 6)))])
+
+    assert table_keys(emitted, "affected_customers") == []
+
+
+def test_use_counts_when_its_cell_proves_to_have_been_in_the_footprint(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    step.on_batch([*nothing_recalled(), crm(status="active"), update(cells_over_time((100, 6)), watermark=110)])
+    emitted = step.on_batch([usage(cell=5, time=150)])
+    emitted += step.on_batch([update(cells_over_time((100, 6), (120, 5)))])
+
+    assert table_keys(emitted, "affected_customers") == [f"{1:016x}{0:016x}"]
+
+
+def test_use_ahead_of_the_watermark_counts_when_the_run_resumes_before_it(tmp_path: Path) -> None:
+    first = logic(tmp_path)
+    first.on_batch([*nothing_recalled(), crm(status="active"), usage(cell=5, time=150)])
+    first.on_batch([update(cells_over_time((100, 5)), watermark=110)])
+    second = logic(tmp_path, snapshot(first))
+    emitted = second.on_batch([*nothing_recalled(), replace(crm(), rows=crm().rows.clear()), caught_up(USAGE)])
+    emitted += second.on_batch([IncidentUpdate((), FOREVER - 1, caught_up=True, finished=False)])
+
+    assert table_keys(emitted, "affected_customers") == [f"{1:016x}{0:016x}"]
+
+
+def test_all_services_and_default_channels_hold_when_no_change_named_them(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    known = crm(status="active", site=7, consent=["email"], email="token")
+    emitted = step.on_batch([*nothing_recalled(), known, caught_up(USAGE), update(replace(INCIDENT))])
+
+    outcomes = [each.rows["outcome"].to_list() for each in emitted if is_table(each, "affected_customers")]
+    assert outcomes == [["email"]]
 
 
 def test_recall_goes_on_when_epoch_closed_between_two_writers(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""What every test of the command and its processes starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """A command under test points the log at the stderr that pytest gave it; the next test has another one."""
+    yield
+    structlog.reset_defaults()
