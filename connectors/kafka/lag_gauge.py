@@ -23,19 +23,21 @@ class LagGauge:
         self._gauge = process_metrics().lag_records.labels(topic, partition)
         self._clock = clock
         self._due = 0.0
+        self._shown: int | None = None
 
-    def show(self, end: Callable[[], int], next_offset: int, *, at_once: bool = False) -> None:
+    def show(self, end: Callable[[], int], next_offset: int, *, at_end: bool = False) -> None:
         """Show the lag, if it is time to.
 
         Args:
             end: Tells the partition's end, -1 if it is not known; called when it is time.
             next_offset: Where the part reads next.
-            at_once: It is time, for this may be the last that there is to show for long.
+            at_end: The part has read all that was known: it is time, unless that shows already.
         """
         now = self._clock()
-        if now < self._due and not at_once:
+        if now < self._due and not (at_end and self._shown != 0):
             return
         self._due = now + _INTERVAL_SECONDS
         known = end()
         if known >= 0 and next_offset >= 0:
-            self._gauge.set(max(0, known - next_offset))
+            self._shown = max(0, known - next_offset)
+            self._gauge.set(self._shown)

@@ -161,7 +161,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self._rows += len(block)
         self._bytes += len(block.values) + len(block.keys)
         self._next_offset = block.next_offset
-        self._lag.show(self._reader.end, self._next_offset, at_once=block.caught_up and not self._caught_up)
+        self._lag.show(self._reader.end, self._next_offset, at_end=block.caught_up)
         self._pause_seconds = self._pause_after(block)
         if self._until_caught_up and block.caught_up:
             self._end()

@@ -255,14 +255,16 @@ class Incidents:
         """The incident customers were told of that this opening of the fault belongs to, if there is one.
 
         It may have been opened later than `time`: then the fault was raised earlier than was known when they were told.
+        Or earlier: then a run that crashed knew of a row that raised it before, and this one does not yet.
         """
         clears = self.clears.get(fault_id, [])
         names = {
             at: name
             for at, name in self.said.get(fault_id, {}).items()
-            if at >= time and name not in self.incidents and not any(time < clear <= at for clear in clears)
+            if name not in self.incidents and not any(min(time, at) < clear <= max(time, at) for clear in clears)
         }
-        return names[min(names)] if names else None
+        later = [at for at in names if at >= time]
+        return names[min(later) if later else max(names)] if names else None
 
     def _describe(
         self, event: FaultEvent, name: str, row: dict[str, Any], topology: Topology, fingerprint: Fingerprint

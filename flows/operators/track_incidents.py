@@ -232,6 +232,8 @@ class TrackIncidents:
     def _recall(self, recalled: Recalled) -> None:
         distinct = recalled.rows.select("fault_id", "incident_id", pl.col("opened_at").cast(pl.Int64)).unique()
         for fault_id, name, opened_at in distinct.iter_rows():
+            if opened_at <= self._base_time and name not in self._head.incidents:
+                continue  # it is long closed and forgotten
             self._note(self._head.say(fault_id, opened_at, name), None)
         if recalled.complete:
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)

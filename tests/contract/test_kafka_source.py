@@ -18,14 +18,22 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import Gauge
 
 from connectors.broker import ApacheKafka, free_port
-from connectors.kafka import KafkaConfig, KafkaSource, create_topics, end_offsets, lag, partition_counts
+from connectors.kafka import (
+    KafkaConfig,
+    KafkaSource,
+    TransactionalSink,
+    create_topics,
+    end_offsets,
+    lag,
+    partition_counts,
+)
 from connectors.kafka.block_reader import BlockClient
 from connectors.kafka.consume_reader import ConsumeClient
 from connectors.kafka.reader import BEGINNING, open_client
 from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
 from schemas.errors import TerminalError, TransientError
-from tests.contract.kafka_kit import WAIT_SECONDS, produce, read_all, rows, wait_until
+from tests.contract.kafka_kit import WAIT_SECONDS, batch, produce, read_all, rows, wait_until
 
 CLIENTS = (BlockClient, ConsumeClient)
 both_clients = pytest.mark.parametrize("client", CLIENTS)
@@ -165,14 +173,13 @@ def test_reader_is_caught_up_when_it_reaches_the_end_it_knew_before_it_read(kafk
 
 def test_source_shows_how_far_it_is_behind_when_it_pauses_and_when_it_has_caught_up(kafka_config, new_topic):
     topic = new_topic(kafka_config)
-    for _ in range(10):
-        produce(kafka_config, topic, [{"value": b"v"} for _ in range(9)])
-        # alone in its batch: the embedded broker takes the first record of the last batch for the last of all
-        produce(kafka_config, topic, [{"value": b"v"}])
-    part = KafkaSource(kafka_config, [topic], rows_per_epoch=30, block_rows=10).build_part("read", f"{topic}/0", None)
+    sink = TransactionalSink(kafka_config, flow="test", sink=topic, topics=[topic], writers=1)
+    sink.build_part("write", "0", None).write_batch([batch(topic, map(str, range(100)))])
+    source = KafkaSource(kafka_config, [topic], rows_per_epoch=30, block_rows=10, live_seconds=0.0)
+    part = source.build_part("read", f"{topic}/0", None)
     gauge = process_metrics().lag_records.labels(topic, 0)
     blocks_until_idle(part, lambda seen: sum(map(len, seen)) >= 30)
-    wait_until(lambda: (part.next_batch(), lag_of(gauge) == 70)[1], "the lag of what waits for the epoch")
+    wait_until(lambda: (part.next_batch(), lag_of(gauge) == 71)[1], "the lag of 70 records and a marker")
     part.snapshot()
     while not blocks_until_idle(part, bool)[-1].caught_up:
         part.snapshot()
@@ -187,7 +194,7 @@ def lag_of(gauge: Gauge) -> float:
 def test_source_pauses_until_the_epoch_closes_when_it_has_read_enough_rows(kafka_config, new_topic):
     topic = new_topic(kafka_config)
     produce(kafka_config, topic, [{"value": b"v"} for _ in range(100)])
-    source = KafkaSource(kafka_config, [topic], rows_per_epoch=30, block_rows=10)
+    source = KafkaSource(kafka_config, [topic], rows_per_epoch=30, block_rows=10, live_seconds=0.0)
     part = source.build_part("read", f"{topic}/0", None)
     first = blocks_until_idle(part, lambda seen: sum(map(len, seen)) >= 30)
     assert [len(part.next_batch()) for _ in range(5)] == [0] * 5
