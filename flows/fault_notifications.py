@@ -32,11 +32,12 @@ from connectors.metrics import CounterRows
 from connectors.segments import SegmentFiles
 from connectors.tables import TableRows, TableSpec, Tick
 from flows.batch import Batch, Origin
+from flows.notification_records import NETWORK_KEY, address_notifications, recall_notifications
 from flows.operators.decode import DecodeSpec, decode
 from flows.operators.incidents import SEVERITIES, IncidentRules
 from flows.operators.match_faults import MatchFaults, MatchSpec
 from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
-from flows.operators.shard import shard, split_rows
+from flows.operators.shard import shard
 from flows.operators.tokenize import TokenizeSpec, tokenize
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
 from flows.operators.watermark import FOREVER
@@ -48,8 +49,6 @@ from schemas.codec import Decoder, Encoder
 from schemas.contracts import contract
 
 FLOW = "fault-notifications"
-SEQUENCE_HEADER = "signalbox.sequence"
-"""Numbers the notifications of a shard, so that after a crash it tells those it knows from those it has lost."""
 STEPS_VERSION = 1
 """Changes when a step id or the form of a step's state does: older recovery stores are then refused."""
 NETWORK_STREAMS = ("network_fault", "network_topology")
@@ -162,14 +161,16 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
         tokens=io.tokenizer, keep=_KEEP, fingerprints=_FINGERPRINTS, timed=StepMetrics("tokenize").batch
     )
 
-    said = op.flat_map("recall", op.input("read_published", flow, io.published), _recall(io, shards))
+    said = op.flat_map(
+        "recall", op.input("read_published", flow, io.published), recall_notifications(io.published_decoder, shards)
+    )
     # said: KeyedStream[Recalled], keyed "network" and by shard
     network = decode("decode_network", op.input("read_network", flow, io.network), decoding)
     subscribers = decode("decode_subscribers", op.input("read_subscribers", flow, io.subscribers), decoding)
     usage = decode("decode_usage", op.input("read_usage", flow, io.usage), decoding)
 
-    rows = op.map("key_network", network.rows, lambda batch: ("network", batch))
-    told = op.filter("recall_network", said, lambda item: item[0] == "network")
+    rows = op.map("key_network", network.rows, lambda batch: (NETWORK_KEY, batch))
+    told = op.filter("recall_network", said, lambda item: item[0] == NETWORK_KEY)
     tracked = op.stateful_batch("track_incidents", op.merge("merge_network", told, rows), _tracker(config, io))
     # tracked: KeyedStream[IncidentUpdate | TableOutput | Counted]
 
@@ -178,7 +179,7 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
     private_usage = tokenize("tokenize_usage", usage.rows, tokenizing)
     inputs = op.merge(
         "merge_shards",
-        op.filter("recall_shards", said, lambda item: item[0] != "network"),
+        op.filter("recall_shards", said, lambda item: item[0] != NETWORK_KEY),
         incidents,
         shard("shard_subscribers", private_subscribers.rows, shards),
         shard("shard_usage", private_usage.rows, shards),
@@ -187,7 +188,9 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
     # matched: KeyedStream[Notifications | TableOutput | LateRows | Counted]
 
     notifications = op.flat_map(
-        "address_notifications", _only("pick_notifications", matched, Notifications), _address(config, io)
+        "address_notifications",
+        _only("pick_notifications", matched, Notifications),
+        address_notifications(io.encoder, io.output_partitions, config.writers),
     )
     op.output("write_notifications", notifications, io.notifications)
 
@@ -234,39 +237,6 @@ def get_flow() -> Dataflow:
     from flows.standalone import standalone_flow
 
     return standalone_flow(FLOW)
-
-
-def _recall(io: FaultIO, shards: int) -> Callable[[RecordBlock], list[tuple[str, Recalled]]]:
-    """Read back what was published: to the tracker, and to the shards of the customers."""
-
-    def recall(block: RecordBlock) -> list[tuple[str, Recalled]]:
-        origin = Origin("published", block.partition)
-        if not len(block):
-            done = Recalled(origin, _recalled_rows(io.published_decoder, block), block.caught_up)
-            return [("network", done), *((str(number), done) for number in range(shards))]
-        rows = _recalled_rows(io.published_decoder, block)
-        slices = enumerate(split_rows(rows, shards))
-        by_shard = [(str(number), Recalled(origin, part, complete=False)) for number, part in slices if part.height]
-        return [("network", Recalled(origin, rows, complete=False)), *by_shard]
-
-    return recall
-
-
-def _recalled_rows(decoder: Decoder, block: RecordBlock) -> pl.DataFrame:
-    rows = decoder.decode(block).rows
-    numbers = [_sequence(block, row) for row in rows["_row"]]
-    return _with_customer(rows.drop("_row").with_columns(pl.Series("sequence", numbers, pl.Int64)))
-
-
-def _sequence(block: RecordBlock, row: int) -> int:
-    found = dict(block.headers.get(row, ())).get(SEQUENCE_HEADER)
-    # a record without number is not from this flow: it lies before everything
-    return -1 if found is None else int(found)
-
-
-def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
-    number = pl.col("customer_key").str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64)
-    return rows.with_columns(number.alias("customer"))
 
 
 class _TrackStep:
@@ -385,43 +355,6 @@ def _only(step_id: str, up: KeyedStream[Any], kind: type[Any]) -> Stream[Any]:
 
 def _tick(recalled: Recalled, tick: Any) -> list[tuple[str, Any]]:
     return [("0", tick)] if recalled.complete else []
-
-
-def _address(config: FaultConfig, io: FaultIO) -> Callable[[Notifications], list[tuple[str, OutputBatch]]]:
-    """Encode notifications, each for its channel's topic and its customer's partition."""
-    columns = list(contract("notification").polars)
-
-    def address(notifications: Notifications) -> list[tuple[str, OutputBatch]]:
-        rows = notifications.rows
-        values = io.encoder.encode(rows.select(columns))
-        partition = (pl.col("customer") % io.output_partitions).cast(pl.Int32)
-        placed = _with_customer(rows).select(
-            "channel",
-            partition.alias("partition"),
-            (partition % config.writers).alias("writer"),
-            "customer_key",
-            "notification_id",
-            "ingested_ms",
-            "sequence",
-        )
-        groups = placed.with_row_index("row").partition_by("channel", "writer", as_dict=True, maintain_order=True)
-        return [
-            (
-                str(writer),
-                OutputBatch(
-                    topic=f"notifications.{channel}",
-                    partitions=part["partition"].to_numpy(),
-                    keys=[key.encode() for key in part["customer_key"]],
-                    values=[values[row] for row in part["row"]],
-                    ids=part["notification_id"].to_list(),
-                    headers=[[(SEQUENCE_HEADER, str(number).encode())] for number in part["sequence"]],
-                    triggered_ms=part["ingested_ms"].to_numpy(),
-                ),
-            )
-            for (channel, writer), part in groups.items()
-        ]
-
-    return address
 
 
 def _now() -> int:

@@ -34,6 +34,7 @@ class CounterSpec:
 COUNTERS: Mapping[str, CounterSpec] = MappingProxyType(
     {
         "records_consumed": CounterSpec("Records read from Kafka.", ("topic",)),
+        "extra_rows": CounterSpec("Rows that records gave beyond one each, and those of rejected records.", ("topic",)),
         "records_rejected": CounterSpec("Records that became dead letters.", ("topic", "reason")),
         "records": CounterSpec("What became of records: used, late, duplicate, ….", ("topic", "outcome")),
         "notifications_published": CounterSpec("Notifications written to Kafka.", ("channel", "phase")),

@@ -63,8 +63,9 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
     """Decode one block.
 
     Returns:
-        The batch (perhaps without rows: it still carries progress), the refused records if any, and counts. Rows of a
-        record that is refused in part are all left out.
+        The batch (perhaps without rows: it still carries progress), the refused records if any, and counts. A record
+        of many events that is refused in part goes to the refused ones once, and its other rows go on; but one row
+        whose time is not believed takes all rows of its record with it.
     """
     decoder = spec.decoders[block.topic]
     decoded = decoder.decode(block) if len(block) else Decoded(_no_rows(decoder))
@@ -76,7 +77,8 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
     mad = _ahead_of_kafka(rows, spec.max_future)
     if len(mad):
         message = "event_time: expected at most the record's Kafka timestamp and max_future, got a later time"
-        rejected += [Rejected(row, "future_event_time", message) for row in mad]
+        known = {each.row for each in rejected}
+        rejected += [Rejected(row, "future_event_time", message) for row in mad if row not in known]
         rejected.sort(key=lambda each: each.row)
         rows = rows.filter(~pl.col("_row").is_in(mad))
     seen = pl.col("event_time").cast(pl.Int64).cum_max().shift(1).alias("_seen")
@@ -91,7 +93,8 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
         block.finished,
     )
     refused = Refused(block, rejected) if rejected else None
-    return batch, refused, _counts(block.topic, len(block), decoded.empty, rejected)
+    extra_rows = rows.height + decoded.empty + len(rejected) - len(block)
+    return batch, refused, _counts(block.topic, len(block), decoded.empty, extra_rows, rejected)
 
 
 @operator
@@ -126,11 +129,14 @@ def _ahead_of_kafka(rows: pl.DataFrame, max_future: int) -> pl.Series:
     return rows.filter((pl.col("_timestamp") >= 0) & ahead)["_row"].unique()
 
 
-def _counts(topic: str, records: int, empty: int, rejected: list[Rejected]) -> list[Counted]:
+def _counts(topic: str, records: int, empty: int, extra_rows: int, rejected: list[Rejected]) -> list[Counted]:
+    """Nothing vanishes: records and extra rows are together what is used, late, duplicate or rejected."""
     label = ("topic", topic)
     counted = [Counted("records_consumed", (label,), records)] if records else []
     if empty:
         counted.append(Counted("records", (label, ("outcome", "used")), empty))
+    if extra_rows > 0:
+        counted.append(Counted("extra_rows", (label,), extra_rows))
     for reason, amount in sorted(Counter(each.reason for each in rejected).items()):
         counted.append(Counted("records_rejected", (label, ("reason", reason)), amount))
     return counted

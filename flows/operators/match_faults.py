@@ -26,6 +26,7 @@ from flows.operators.match_state import TOLD, MatchSnapshot, MatchState
 from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
 from flows.operators.notification_rows import notification_rows
 from flows.operators.profiles import contact_of, profile_changes, profile_versions, reachable_channel
+from flows.operators.recall import Recall, told_by, told_later
 from flows.operators.watermark import FOREVER, NEVER, Watermarks
 from schemas.contracts import contract
 
@@ -86,8 +87,7 @@ class MatchFaults:
     state: MatchState = field(init=False)
     _marks: Watermarks = field(init=False)
     _origins: dict[Origin, int] = field(init=False)
-    _recall_from: int = field(init=False)
-    _recalling: set[Origin] = field(init=False)
+    _recalling: Recall = field(init=False)
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # incident → customer, touched_at
@@ -103,8 +103,8 @@ class MatchFaults:
         announced = (INCIDENTS, *self.spec.published)
         self._marks = Watermarks(self.spec.delays, announced, resume.seen if resume else None)
         self._origins = {origin: rank for rank, origin in enumerate(sorted(self.spec.delays))}
-        self._recall_from = resume.recall_from if resume else 0
-        self._recalling = set(self.spec.published)
+        first, waiting = (resume.recall_from, resume.recalled) if resume else (0, None)
+        self._recalling = Recall(self.spec.published, first, waiting)
         if resume is not None:
             self._evaluated_until, self._forgotten_until = resume.evaluated_until, resume.forgotten_until
             self._resume_looks(resume.evaluated_until)
@@ -127,10 +127,8 @@ class MatchFaults:
     def snapshot(self) -> MatchSnapshot:
         """Everything that a successor needs."""
         self._settle()
-        # while one writer's past is not all known, it may hold lower numbers than those that another's has given
-        recall_from = self._recall_from if self._recalling else self.state.next_sequence
-        progress = (dict(self._marks.seen), self._evaluated_until, self._forgotten_until, recall_from)
-        return self.state.snapshot(self.place, *progress)
+        progress = (dict(self._marks.seen), self._evaluated_until, self._forgotten_until)
+        return self.state.snapshot(self.place, *progress, *self._recalling.snapshot(self.state.next_sequence))
 
     # Taking in
 
@@ -199,47 +197,25 @@ class MatchFaults:
 
     def _recall(self, recalled: Recalled) -> None:
         """Take what was published for said: it counts as our own decision, and the tables get it too."""
-        rows = recalled.rows.filter(pl.col("sequence") >= self._recall_from)
-        for (name,), part in rows.partition_by("incident_id", as_dict=True, maintain_order=True).items():
-            self._recall_incident(str(name), part)
-        if rows.height:
+        rows = self._recalling.take(recalled)
+        if rows is not None:
+            for (name,), part in rows.partition_by("incident_id", as_dict=True, maintain_order=True).items():
+                self._recall_incident(str(name), part)
             self.state.next_sequence = max(self.state.next_sequence, int(rows["sequence"].max()) + 1)  # type: ignore[arg-type]
             self._out.append(TableOutput("notifications", rows.select(*contract("notification").polars)))
             self._count_published(rows)
         if recalled.complete:
-            self._recalling.discard(recalled.origin)
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)
             self._report()
 
     def _recall_incident(self, name: str, rows: pl.DataFrame) -> None:
-        moment = pl.col("event_time").cast(pl.Int64)
-        raised = rows.filter(pl.col("phase") == "raised").select(
-            pl.lit(name).alias("incident"),
-            "customer",
-            "customer_key",
-            pl.col("affected_at").cast(pl.Int64),
-            "cause",
-            moment.alias("told_at"),
-            pl.col("channel").alias("outcome"),
-            pl.col("contact_token").alias("contact"),
-            "language",
-            pl.lit(None, pl.Int64).alias("updated_until"),
-            pl.lit(value=False).alias("cleared"),
-        )
+        raised = told_by(rows, name)
         self._write_affected(name, raised)
         self.state.put_told(name, raised)
-        later = rows.group_by("customer").agg(
-            moment.filter(pl.col("phase") == "updated").max().alias("update"),
-            (pl.col("phase") == "cleared").any().alias("clear"),
-        )
-        merged = self.state.told_of(name).join(later, on="customer")
-        self.state.put_told(
-            name,
-            merged.with_columns(
-                pl.max_horizontal("updated_until", "update").alias("updated_until"),
-                (pl.col("cleared") | pl.col("clear")).alias("cleared"),
-            ).select(*TOLD),
-        )
+        merged = self.state.told_of(name).join(told_later(rows), on="customer")
+        update = pl.max_horizontal("updated_until", "update").alias("updated_until")
+        cleared = (pl.col("cleared") | pl.col("clear")).alias("cleared")
+        self.state.put_told(name, merged.with_columns(update, cleared).select(*TOLD))
 
     # Deciding
 

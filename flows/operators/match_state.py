@@ -49,6 +49,7 @@ class MatchSnapshot:
     evaluated_until: int
     forgotten_until: int
     recall_from: int
+    recalled: pl.DataFrame | None
     next_sequence: int
     tables: dict[str, TableState]
     counts: dict[tuple[str, str], int]
@@ -187,11 +188,17 @@ class MatchState:
         return sum(table.nbytes for table in self._tables().values())
 
     def snapshot(
-        self, place: str, seen: dict[Origin, int], evaluated_until: int, forgotten_until: int, recall_from: int
+        self,
+        place: str,
+        seen: dict[Origin, int],
+        evaluated_until: int,
+        forgotten_until: int,
+        recall_from: int,
+        recalled: pl.DataFrame | None,
     ) -> MatchSnapshot:
         """Make every table durable and name its parts."""
         tables = {name: table.snapshot() for name, table in self._tables().items()}
-        progress = (seen, evaluated_until, forgotten_until, recall_from, self.next_sequence)
+        progress = (seen, evaluated_until, forgotten_until, recall_from, recalled, self.next_sequence)
         return MatchSnapshot(FORMAT, place, *progress, tables, dict(self.counts))
 
     def _tables(self) -> dict[str, FoldedTable]:

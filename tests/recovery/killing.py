@@ -76,7 +76,10 @@ class Killed:
 
     def stop(self) -> int:
         """Ask it to end; the exit code."""
-        self.command().process.terminate()
+        command = self.command()
+        # before it has workers it has no handler either
+        wait_until(lambda: bool(command.workers), "the start of the workers")
+        command.process.terminate()
         return self.end()
 
     def __enter__(self) -> Killed:
