@@ -65,8 +65,9 @@ $(KAFKA_COPIED): deploy/kafka/pom.xml
 	@rm -rf $(KAFKA_JARS); mv $(KAFKA_JARS).new $(KAFKA_JARS)
 	@touch $@
 
-bench: setup  ## Measure what decoding costs, beside the usual ways
+bench: setup kafka  ## Measure what decoding costs, and how fast everybody is told (about five minutes)
 	@$(BIN)/python -m benchmarks.decode
+	@$(BIN)/python -m benchmarks.fault_fanout
 
 lock: setup  ## Resolve pyproject.toml anew, keeping locked versions where they still fit
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \

@@ -112,22 +112,22 @@ class Installation:
         counts = partition_counts(self.kafka, topics)
         client = open_client(self.kafka)
         readers = [
-            (topic, client.reader(topic, partition, BEGINNING, 1000))
+            (topic, partition, client.reader(topic, partition, BEGINNING, 1000))
             for topic, count in counts.items()
             for partition in range(count)
         ]
         return [
-            Published(topic, key, value, dict(headers), timestamp_ms)
-            for topic, reader in readers
-            for _, key, value, headers, timestamp_ms in rows(read_all(reader))
+            Published((topic, partition, offset), key, value, dict(headers), timestamp_ms)
+            for topic, partition, reader in readers
+            for offset, key, value, headers, timestamp_ms in rows(read_all(reader))
         ]
 
 
 @dataclass(frozen=True)
 class Published:
-    """A committed record."""
+    """A committed record; `place` is topic, partition and offset."""
 
-    topic: str
+    place: tuple[str, int, int]
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes | None]

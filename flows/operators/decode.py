@@ -80,7 +80,7 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
         known = {each.row for each in rejected}
         rejected += [Rejected(row, "future_event_time", message) for row in mad if row not in known]
         rejected.sort(key=lambda each: each.row)
-        rows = rows.filter(~pl.col("_row").is_in(mad))
+        rows = rows.filter(~pl.col("_row").is_in(mad.implode()))
     seen = pl.col("event_time").cast(pl.Int64).cum_max().shift(1).alias("_seen")
     rows = rows.with_columns(seen).drop("_row")
     newest = rows["event_time"].cast(pl.Int64).max()

@@ -74,7 +74,7 @@ def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> tuple[Batch, list[Counte
         if column == "customer_id":
             added.append(spec.tokens.customer_keys(rows[column]).alias("customer_key"))
             added.append(spec.tokens.customer_numbers(rows[column]).alias("customer"))
-        elif column in kept:
+        if column in kept:
             tokens = spec.tokens.tokens(rows[column], pii_class).alias(column)
             made += tokens.len() - tokens.null_count()
             added.append(tokens)

@@ -27,6 +27,7 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
     return Keyring.create(tmp_path_factory.mktemp("keys") / "keyring.json")
 
 
+@pytest.mark.timeout(1200)
 @settings(
     max_examples=500,
     phases=_PHASES,

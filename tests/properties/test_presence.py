@@ -1,0 +1,80 @@
+"""Presence equals a search through every use, although it keeps only the first and the last of each bucket."""
+
+from __future__ import annotations
+
+import pickle
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.segments import SegmentFiles
+from flows.operators.presence import Presence
+
+OPEN_ROWS = 4096
+SCHEMA: dict[str, pl.DataType] = {"customer": pl.UInt64(), "cell": pl.UInt64(), "time": pl.Int64()}
+
+
+class Use(NamedTuple):
+    customer: int
+    cell: int | None
+    time: int
+
+
+# the size is drawn first, for lists are short otherwise, and a bucket that matters holds several uses
+USES = st.integers(0, 20).flatmap(
+    lambda size: st.lists(
+        st.builds(Use, st.integers(1, 2), st.sampled_from([None, 7, 7, 2**64 - 1]), st.integers(0, 40)),
+        min_size=size,
+        max_size=size,
+    )
+)
+CELLS = st.sampled_from([set(), {7}, {7, 8}, {2**64 - 1}, {7, 2**64 - 1}])
+
+
+def naive_touched(uses: list[Use], window: int, cells: set[int], start: int, end: int) -> list[tuple[int, int]]:
+    since: dict[int, int] = {}
+    for use in uses:
+        if use.cell in cells and start - window <= use.time < end:
+            touched_at = max(use.time, start)
+            since[use.customer] = min(touched_at, since.get(use.customer, touched_at))
+    return sorted(since.items())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    batches=st.lists(st.tuples(USES, st.booleans()), max_size=3),
+    window=st.integers(1, 12),
+    cells=CELLS,
+    start=st.integers(5, 45),
+    length=st.integers(0, 45),
+    forgotten=st.integers(0, 20),
+    resumed=st.booleans(),
+)
+def test_touched_equals_a_search_through_all_uses_when_they_are_folded_forgotten_or_resumed(
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[tuple[list[Use], bool]],
+    window: int,
+    cells: set[int],
+    start: int,
+    length: int,
+    forgotten: int,
+    resumed: bool,
+) -> None:
+    directory = tmp_path_factory.mktemp("presence")
+    presence = Presence(window, SegmentFiles(directory))
+    for uses, folded in batches:
+        # uses that are told again change nothing, and are enough to close the open part
+        again = 1 + OPEN_ROWS // max(1, sum(use.cell is not None for use in uses)) if folded else 1
+        presence.add(pl.DataFrame(uses * again, schema=SCHEMA, orient="row"))
+    presence.forget(start - window - forgotten)
+    if resumed:
+        presence = Presence(window, SegmentFiles(directory), pickle.loads(pickle.dumps(presence.table.snapshot())))
+
+    touched = presence.touched(np.array(sorted(cells), np.uint64), start, start + length)
+    every = [use for uses, _ in batches for use in uses]
+    assert touched.sort("customer").rows() == naive_touched(every, window, cells, start, start + length)
+    assert touched.schema == {"customer": pl.UInt64, "touched_at": pl.Int64}
