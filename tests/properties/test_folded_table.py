@@ -44,6 +44,7 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.integers(0, 16).flatmap(
         st.one_of(_APPEND, _APPEND, _PRUNE, _SNAPSHOT, _SNAPSHOT, _SNAPSHOT, _RESUME), min_size=size, max_size=size
     )
 )
+AT_LAST: list[Action] = [("snapshot", 0), ("resume", NEWEST)]
 SIZES = {"open_rows": st.sampled_from([1, 3, 8]), "growth": st.integers(1, 4)}
 
 
@@ -102,7 +103,7 @@ def test_table_equals_a_list_when_rows_of_a_key_merge(
 ) -> None:
     spec = FoldSpec(schema=SCHEMA, fold=extremes, open_rows=open_rows, growth=growth)
     played = Played(spec, tmp_path_factory.mktemp("extremes"))
-    for action in actions:
+    for action in [*actions, *AT_LAST]:
         played.play(action)
         assert played.table.folded().sort("key").rows() == naive_extremes(played.rows)
     for key in range(6):
@@ -118,7 +119,7 @@ def test_table_equals_a_list_in_its_order_when_rows_do_not_merge(
 ) -> None:
     spec = FoldSpec(schema=SCHEMA, fold=as_they_are, open_rows=open_rows, growth=growth)
     played = Played(spec, tmp_path_factory.mktemp("as_they_are"))
-    for action in actions:
+    for action in [*actions, *AT_LAST]:
         played.play(action)
         assert played.table.folded().rows() == played.rows
         assert played.table.rows == len(played.rows)
