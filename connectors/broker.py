@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,7 @@ _STOP_SECONDS = 20.0
 _LOG_LINES_SHOWN = 5
 
 
-class _BrokerProcess:
+class _BrokerProcess(ABC):
     """A child process that speaks Kafka on 127.0.0.1."""
 
     def __init__(self, port: int | None, directory: Path | None) -> None:
@@ -104,8 +105,9 @@ class _BrokerProcess:
             self._own.cleanup()
             self._own = None
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What to start."""
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
