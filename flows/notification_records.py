@@ -74,13 +74,14 @@ def recall_notifications(decoder: Decoder, shards: int) -> Callable[[RecordBlock
     Returns:
         A function that makes (key, message) pairs. A block without records is for everybody.
     """
+    nothing = _recalled_rows(decoder, RecordBlock.from_records("", 0, []))
 
     def recall(block: RecordBlock) -> list[tuple[str, Recalled]]:
         origin = Origin("published", block.partition)
-        rows = _recalled_rows(decoder, block)
         if not len(block):
-            done = Recalled(origin, rows, block.caught_up)
+            done = Recalled(origin, nothing, block.caught_up)
             return [(NETWORK_KEY, done), *((str(number), done) for number in range(shards))]
+        rows = _recalled_rows(decoder, block)
         slices = enumerate(split_rows(rows, shards))
         by_shard = [(str(number), Recalled(origin, part, complete=False)) for number, part in slices if part.height]
         return [(NETWORK_KEY, Recalled(origin, rows, complete=False)), *by_shard]

@@ -13,6 +13,7 @@ from connectors.settings import Settings
 from connectors.tables import claim_generation
 from flows.data_directory import DataDirectory
 from flows.flow_config import load_flow_table
+from flows.lost_epochs import forget_lost_epochs
 from flows.preparation import prepare
 from flows.run_description import RunDescription
 from flows.supervisor import RestartPolicy, Supervisor, only_one
@@ -88,6 +89,7 @@ def supervised(
         metrics = directory.metrics(options.flow)
 
         def before_start(run: RunDescription) -> RunDescription:
+            forget_lost_epochs(directory.recovery(options.flow))
             return replace(run, generation=claim_generation(settings.data_dir, options.flow))
 
         measured = prepare_metrics(metrics)

@@ -91,7 +91,7 @@ class MatchFaults:
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # incident → customer, touched_at
-    _unsettled: list[tuple[str, pl.DataFrame]] = field(init=False, default_factory=list)
+    _unsettled: dict[str, list[pl.DataFrame]] = field(init=False, default_factory=dict)  # by topic
     _evaluated_until: int = field(init=False, default=NEVER)
     _forgotten_until: int = field(init=False, default=NEVER)
     _ingested_ms: int = field(init=False, default=-1)
@@ -120,6 +120,7 @@ class MatchFaults:
                 self._recall(value)
         self._advance()
         if self._marks.finished:
+            self._settle()
             self._report()
         out, self._out = self._out, []
         return out
@@ -156,7 +157,7 @@ class MatchFaults:
             self._out.append(LateRows(batch.origin, rows.filter(mask)))
             self.state.counts[batch.origin.topic, "late"] += int(late.sum())
             rows = rows.filter(~mask)
-        self._unsettled.append((batch.origin.topic, rows))
+        self._unsettled.setdefault(batch.origin.topic, []).append(rows)
         if self.state.in_a_footprint(rows["cell"].fill_null(0).to_numpy()).any():
             self._hit(_uses(rows))
 
@@ -343,20 +344,20 @@ class MatchFaults:
 
     def _settle(self) -> None:
         """Take usage that was kept into presence, and find repeated events; once an epoch, or when it is asked for."""
-        pending, self._unsettled = self._unsettled, []
-        if not pending:
-            return
-        uses = pl.concat([_uses(rows).with_columns(pl.lit(topic).alias("topic")) for topic, rows in pending])
-        self.state.presence.add(uses)
-        repeated = self.state.events.add(uses.select("event", "time"))
-        marked = uses.with_columns(pl.Series("repeated", repeated)).group_by("topic", "repeated").len()
-        for topic, is_repeated, amount in marked.iter_rows():
-            self.state.counts[topic, "duplicate" if is_repeated else "used"] += amount
+        pending, self._unsettled = self._unsettled, {}
+        for topic, slices in pending.items():
+            uses = pl.concat(slices).select(
+                "customer", "cell", "event", pl.col("event_time").to_physical().alias("time")
+            )
+            self.state.presence.add(uses)
+            repeated = int(self.state.events.add(uses.select("event", "time")).sum())
+            self.state.counts[topic, "used"] += uses.height - repeated
+            self.state.counts[topic, "duplicate"] += repeated
 
     def _report(self) -> None:
-        self._settle()
         for (topic, outcome), amount in sorted(self.state.counts.items()):
-            self._out.append(Counted("records", (("topic", topic), ("outcome", outcome)), amount))
+            if amount:
+                self._out.append(Counted("records", (("topic", topic), ("outcome", outcome)), amount))
         self.state.counts.clear()
 
     # Keeping house

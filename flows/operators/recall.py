@@ -30,15 +30,14 @@ class Recall:
 
     def take(self, recalled: Recalled) -> pl.DataFrame | None:
         """Gather; returns all rows, each once, when the last writer's past is known, else None."""
-        rows = recalled.rows.filter(pl.col("sequence") >= self._first)
-        if rows.height:
-            self._rows.append(rows)
+        if recalled.rows.height:
+            self._rows.append(recalled.rows.filter(pl.col("sequence") >= self._first))
         if not recalled.complete or recalled.origin not in self._writers:
             return None
         self._writers.remove(recalled.origin)
         if self._writers:
             return None
-        gathered, self._rows = self._rows, []
+        gathered, self._rows = [rows for rows in self._rows if rows.height], []
         return pl.concat(gathered).unique("notification_id", maintain_order=True) if gathered else None
 
     def snapshot(self, next_sequence: int) -> tuple[int, pl.DataFrame | None]:
