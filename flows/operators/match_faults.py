@@ -346,9 +346,7 @@ class MatchFaults:
         """Take usage that was kept into presence, and find repeated events; once an epoch, or when it is asked for."""
         pending, self._unsettled = self._unsettled, {}
         for topic, slices in pending.items():
-            uses = pl.concat(slices).select(
-                "customer", "cell", "event", pl.col("event_time").to_physical().alias("time")
-            )
+            uses = _uses(pl.concat(slices))
             self.state.presence.add(uses)
             repeated = int(self.state.events.add(uses.select("event", "time")).sum())
             self.state.counts[topic, "used"] += uses.height - repeated
