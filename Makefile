@@ -30,7 +30,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo "installing requirements.lock into .venv (a few minutes the first time)"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m connectors.warm
+	@$(BIN)/python -m flows.warm
 	@touch $@
 
 demo: setup  ## Run the fault notifications on a made-up telco, with a broker of its own

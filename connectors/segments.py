@@ -37,12 +37,12 @@ class SegmentFiles:
         self._written: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def write(self, frame: pl.DataFrame) -> Future[str]:
-        """Write a frame under a new name, in the background."""
+    def write(self, frame: pl.DataFrame) -> tuple[str, Future[None]]:
+        """Write a frame under a new name, in the background; it is durable once the future is done."""
         # random, so that a process that was left behind can never write over a successor's file
         name = f"{secrets.token_hex(8)}.arrow"
         self._written.add(name)
-        return _writer().submit(_write, self._directory, name, frame, self._on_written)
+        return name, _writer().submit(_write, self._directory, name, frame, self._on_written)
 
     def read(self, name: str) -> pl.DataFrame:
         """Read a segment back.
@@ -60,7 +60,7 @@ class SegmentFiles:
         return pl.read_ipc(path)
 
     def keep_only(self, names: list[str]) -> None:
-        """Say which segments the newest snapshot names; delete what the one before it had given up already."""
+        """Say which segments the newest snapshot names or the next ones may; delete what had been given up before."""
         for name in self._condemned:
             _writer().submit((self._directory / name).unlink, missing_ok=True)
         self._written -= self._condemned
@@ -78,7 +78,7 @@ def _writer() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="segments")
 
 
-def _write(directory: Path, name: str, frame: pl.DataFrame, on_written: Callable[[int], None] | None) -> str:
+def _write(directory: Path, name: str, frame: pl.DataFrame, on_written: Callable[[int], None] | None) -> None:
     temporary = directory / f".{name}"
     with temporary.open("wb") as file:
         frame.write_ipc(file, compression="uncompressed")
@@ -93,4 +93,3 @@ def _write(directory: Path, name: str, frame: pl.DataFrame, on_written: Callable
         os.close(descriptor)
     if on_written is not None:
         on_written(size)
-    return name

@@ -23,7 +23,7 @@ class Batch:
         origin: Where the rows come from.
         stream: The canonical stream, such as `usage_event`.
         rows: Canonical columns, plus `_offset` (Int64), `_timestamp` (Int64, Kafka's milliseconds) and `_seen` (Int64,
-            the highest event time among the rows before this one in the batch, microseconds; null at the first).
+            the highest event time among the rows before this one in the batch, microseconds; far back at the first).
         max_event_time: The highest event time of the whole batch before it was split, microseconds; None without rows.
         caught_up: Nothing more was to be read from the origin after this batch.
         finished: The origin ends here for this run.

@@ -4,7 +4,7 @@
     CRM topics ───── decode ─ tokenize ─ shard ────────────────────────┤
     usage topics ─── decode ─ tokenize ─ shard ────────────────────────┼─ match_faults (one logic per shard)
     what we said ─── recall (to the tracker too) ──────────────────────┘        │
-                                                                                ├─ notifications.<channel>
+                                                                                ├─ word ─ notifications.<channel>
               refused records → <topic>.dlq      late rows → <topic>.late       ├─ tables
                                                                                 └─ counts → metrics
 
@@ -36,11 +36,12 @@ from flows.notification_records import NETWORK_KEY, address_notifications, recal
 from flows.operators.decode import DecodeSpec, decode
 from flows.operators.incidents import SEVERITIES, IncidentRules
 from flows.operators.match_faults import MatchFaults, MatchSpec
-from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
+from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput, Told
 from flows.operators.shard import shard
 from flows.operators.tokenize import TokenizeSpec, tokenize
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
 from flows.operators.watermark import FOREVER
+from flows.operators.wording import word
 from flows.refusals import dead_letters, late_letters
 from flows.step_metrics import MeasuredStep, StateMetrics, StepMetrics, measured
 from privacy import Sealer, Tokenizer
@@ -84,7 +85,7 @@ class FaultConfig:
     """
 
     shards: int = 8
-    writers: int = 4
+    writers: int = 2
     presence_window_seconds: int = 1800
     hold_down_seconds: int = 0
     min_severity: str = "minor"
@@ -185,11 +186,13 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
         shard("shard_usage", private_usage.rows, shards),
     )  # KeyedStream[Recalled | IncidentUpdate | Batch]
     matched = op.stateful_batch("match_faults", inputs, _matcher(config, io))
-    # matched: KeyedStream[Notifications | TableOutput | LateRows | Counted]
+    # matched: KeyedStream[Told | TableOutput | LateRows | Counted]
+    worded = op.flat_map_batch("word", _only("pick_told", matched, Told), word)
+    # worded: Stream[Notifications | TableOutput | Counted]
 
     notifications = op.flat_map(
         "address_notifications",
-        _only("pick_notifications", matched, Notifications),
+        _kind("pick_notifications", worded, Notifications),
         address_notifications(io.encoder, io.output_partitions, config.writers),
     )
     op.output("write_notifications", notifications, io.notifications)
@@ -210,7 +213,8 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
     outputs = op.merge(
         "merge_tables",
         _only("pick_incident_rows", tracked, TableOutput),
-        _only("pick_customer_rows", matched, TableOutput),
+        _only("pick_recalled_rows", matched, TableOutput),
+        _kind("pick_customer_rows", worded, TableOutput),
     )
     table_rows = op.map("key_tables", outputs, lambda each: ("0", TableRows(each.table, each.rows)))
     table_ticks = op.flat_map("tick_tables", told, lambda item: _tick(item[1], Tick()))
@@ -224,7 +228,8 @@ def build(config: FaultConfig, io: FaultIO) -> Dataflow:
         private_subscribers.counted,
         private_usage.counted,
         _only("pick_network_counts", tracked, Counted),
-        _only("pick_customer_counts", matched, Counted),
+        _only("pick_shard_counts", matched, Counted),
+        _kind("pick_told_counts", worded, Counted),
     )
     counts = op.map("key_counts", counted, lambda each: ("0", CounterRows(each.name, dict(each.labels), each.amount)))
     count_ticks = op.flat_map("tick_counts", told, lambda item: _tick(item[1], Tick()))
@@ -351,6 +356,10 @@ def _to_every_shard(message: Any, shards: int) -> list[tuple[str, IncidentUpdate
 
 def _only(step_id: str, up: KeyedStream[Any], kind: type[Any]) -> Stream[Any]:
     return op.filter_map(step_id, up, lambda item: item[1] if isinstance(item[1], kind) else None)
+
+
+def _kind(step_id: str, up: Stream[Any], kind: type[Any]) -> Stream[Any]:
+    return op.filter_map(step_id, up, lambda item: item if isinstance(item, kind) else None)
 
 
 def _tick(recalled: Recalled, tick: Any) -> list[tuple[str, Any]]:

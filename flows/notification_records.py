@@ -18,6 +18,7 @@ SEQUENCE_HEADER = "signalbox.sequence"
 """Numbers the notifications of a shard, so that after a crash it tells those it knows from those it has lost."""
 NETWORK_KEY = "network"
 """The key of what concerns the network as a whole; shards are keyed by their number."""
+_PART_ROWS = 10_000
 
 
 def address_notifications(
@@ -36,7 +37,11 @@ def address_notifications(
     columns = list(contract("notification").polars)
 
     def address(notifications: Notifications) -> list[tuple[str, OutputBatch]]:
-        rows = notifications.rows
+        # a part at a time: what is worked on stays in memory that is there already
+        parts = notifications.rows.iter_slices(_PART_ROWS)
+        return [addressed for part in parts for addressed in address_part(part)]
+
+    def address_part(rows: pl.DataFrame) -> list[tuple[str, OutputBatch]]:
         values = encoder.encode(rows.select(columns))
         partition = (pl.col("customer") % partitions).cast(pl.Int32)
         placed = _with_customer(rows).select(

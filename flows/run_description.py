@@ -29,7 +29,7 @@ class RunDescription:
         flow: The flow's name.
         worker: This worker's index.
         addresses: `host:port` of every worker, by index.
-        epoch_milliseconds: Time between two snapshots.
+        epoch_milliseconds: Time between two snapshots; 0 when somebody else says how long an epoch is.
         until_caught_up: End when every input is read.
         config: The flow's configuration, as in the `--config` file.
         inputs: Partitions per input topic.

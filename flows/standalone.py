@@ -34,4 +34,4 @@ def standalone_flow(flow: str) -> Dataflow:
     DataDirectory(settings.data_dir).prepare(flow)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return wire(settings, prepare(settings, RunDescription(flow=flow)), stop).flow
+    return wire(settings, prepare(settings, RunDescription(flow=flow, epoch_milliseconds=0)), stop).flow

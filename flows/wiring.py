@@ -27,7 +27,7 @@ from schemas.contracts import contract
 from schemas.formats import decoder_for
 
 _NETWORK = ("network_fault", "network_topology")
-_USAGE_POLL_SECONDS = 0.05
+_USAGE_POLL_SECONDS = 0.1
 """Usage is nearly all of the load, and every block costs every shard something: a few thick ones are cheaper."""
 
 
@@ -75,6 +75,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
             [each.topic for each in topics if each.stream in streams],
             until_caught_up=run.until_caught_up,
             poll_seconds=poll_seconds,
+            epoch_seconds=run.epoch_milliseconds / 1000,
             open_parts=inputs,
             stop=stop,
         )
@@ -91,6 +92,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
             sink="notifications",
             topics=NOTIFICATION_TOPICS,
             writers=config.writers,
+            epoch_seconds=run.epoch_milliseconds / 1000,
             inputs=inputs if run.until_caught_up else None,
             stop=stop,
         ),

@@ -7,6 +7,7 @@ of its threads when it is imported.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -54,23 +55,35 @@ def _run(run: RunDescription, stop: threading.Event, log: FailureLog) -> None:
     from bytewax.recovery import RecoveryConfig
     from bytewax.testing import cluster_main
 
+    from connectors.epoch_pace import SLACK_SECONDS
     from connectors.settings import Settings
     from flows.wiring import wire
 
     with log.watch("wiring"):
         wired = wire(Settings(), run, stop)
     log.attach(wired.flow)
+    _spare_the_collector()
     recovery = RecoveryConfig(wired.recovery, timedelta(0))  # type: ignore[no-untyped-call]
     cluster_main(  # type: ignore[no-untyped-call]
         wired.flow,
         run.addresses,
         run.worker,
-        epoch_interval=timedelta(milliseconds=run.epoch_milliseconds),
+        epoch_interval=timedelta(seconds=max(run.epoch_milliseconds / 1000 - SLACK_SECONDS, 0)),
         recovery_config=recovery,
     )
     with log.watch("finalize"):
         for finalize in wired.finalizers:
             finalize()
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector look at what is new only, and seldom: large batches of records are no garbage.
+
+    With the defaults it took a third of the time it takes to address 100,000 notifications.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def _end_with_supervisor(supervisor: int) -> None:

@@ -70,24 +70,30 @@ class Tokenizer:
         made = present.replace_strict(once, _tokens(once, siv, prefix), return_dtype=pl.String)
         return _with_nulls(made, column)
 
-    def customer_keys(self, column: pl.Series) -> pl.Series:
-        """The keys that streams join on: AES-CMAC of the canonical customer id, under a key that outlives rotations.
+    def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """What streams join on: AES-CMAC of the canonical customer id, under a key that outlives rotations.
 
         Canonical is: without white space (Unicode's) at either end, in normal form C. Nothing else is changed: case
         and leading zeros tell customers apart.
 
         Returns:
-            String, 32 hex characters, uniformly distributed.
+            The keys: String, 32 hex characters, uniformly distributed. And their first 64 bits, big-endian, UInt64:
+            what state is keyed by.
 
         Source: RFC 4493.
         """
         tags = self._customers.tags(_canonical(_present(column)))
         text = _HEX[tags].view(np.uint8)
-        return _with_nulls(strings(text, np.full(len(text), 32)), column)
+        keys = _with_nulls(strings(text, np.full(len(text), 32)), column)
+        return keys, _with_nulls(_numbers(tags), column)
+
+    def customer_keys(self, column: pl.Series) -> pl.Series:
+        """The first of `customers`."""
+        return self.customers(column)[0]
 
     def customer_numbers(self, column: pl.Series) -> pl.Series:
-        """The first 64 bits of each customer key, big-endian, as UInt64: what state is keyed by."""
-        return _with_nulls(_numbers(self._customers.tags(_canonical(_present(column)))), column)
+        """The second of `customers`."""
+        return self.customers(column)[1]
 
     def fingerprints(self, column: pl.Series) -> pl.Series:
         """A keyed 64-bit hash of any text, for event ids and cells, as UInt64.

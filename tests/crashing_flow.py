@@ -21,10 +21,12 @@ from connectors.segments import SegmentFiles
 from flows.batch import Batch, Origin
 from flows.operators.decode import DecodeSpec, decode_block
 from flows.operators.match_faults import MatchFaults, MatchSpec
-from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput
+from flows.operators.messages import Counted, IncidentUpdate, LateRows, Notifications, Recalled, TableOutput, Told
 from flows.operators.shard import split_rows
 from flows.operators.tokenize import TokenizeSpec, tokenize_batch
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
+from flows.operators.watermark import NEVER
+from flows.operators.wording import word
 from privacy import Tokenizer
 from schemas.blocks import RecordBlock
 from schemas.codec import CanonicalDecoder
@@ -232,7 +234,7 @@ class _Run:
         batch = Batch(
             origin,
             TOPICS[origin.topic],
-            part.with_columns(times.cum_max().shift(1).alias("_seen")),
+            part.with_columns(times.cum_max().shift(1).fill_null(NEVER).alias("_seen")),
             times.max(),
             caught_up=finished or self.random.random() < self.flow.schedule.caught_up,
             finished=finished,
@@ -298,7 +300,8 @@ class _Run:
                 self._keep(each)
 
     def _take(self, shard: Receiver, emitted: Sequence[Any]) -> None:
-        for each in emitted:
+        told = word([each for each in emitted if isinstance(each, Told)])
+        for each in [*(each for each in emitted if not isinstance(each, Told)), *told]:
             if isinstance(each, Notifications):
                 self._hand_to_writers(each.rows)
             elif isinstance(each, LateRows):

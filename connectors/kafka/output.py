@@ -51,9 +51,9 @@ class OutputBatch:
 
     def record_headers(self) -> Iterator[list[tuple[str, str | bytes | None]]]:
         """The headers of each record, its id first."""
-        for row, identity in enumerate(self.ids):
-            further = self.headers[row] if self.headers is not None else ()
-            yield [(ID_HEADER, identity), *further]
+        if self.headers is None:
+            return ([(ID_HEADER, identity)] for identity in self.ids)
+        return ([(ID_HEADER, identity), *further] for identity, further in zip(self.ids, self.headers, strict=True))
 
     def take(self, rows: list[int]) -> OutputBatch:
         """The records at these positions."""

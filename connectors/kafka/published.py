@@ -8,12 +8,13 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from connectors.epoch_pace import EpochPace
 from connectors.kafka.admin import Origin, admin_client, stable_ends
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.open_parts import OpenParts
@@ -23,8 +24,8 @@ from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
 from schemas.errors import SignalboxError
 
-_RECALLING = timedelta(milliseconds=2)
-_TICKING = timedelta(milliseconds=10)
+_RECALLING_SECONDS = 0.002
+_TICKING_SECONDS = 0.01
 _REFRESH_SECONDS = 0.5
 
 
@@ -32,8 +33,8 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
     """Reads back what the writers of a `TransactionalSink` published after the snapshot.
 
     A part emits the records its writer had published, then one empty block of topic "" with `caught_up`: now this
-    writer's past is known. From then on it emits one such empty block at the start of each epoch, a tick: what earlier
-    epochs did is durable.
+    writer's past is known. From then on the first part emits one such empty block at the start of each epoch, a tick:
+    what earlier epochs did is durable.
 
     Delivery: every record published before this run and after the snapshot, at least once; a record may be given again
         that the snapshot's state already holds, for offsets are lower bounds. It fences the writer's predecessor
@@ -51,6 +52,7 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: The sink's name, as the sink has it.
         topics: The sink's topics.
         writers: The sink's number of writers.
+        epoch_seconds: The length of an epoch, see `EpochPace`.
         inputs: The parts that this process reads its inputs with. When all have ended, and an epoch has passed, the
             parts of this source end. None ticks for ever.
         stop: Once set, every part ends at once.
@@ -68,10 +70,12 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: str,
         topics: Sequence[str],
         writers: int,
+        epoch_seconds: float = 0.0,
         inputs: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._config = config
+        self._epoch_seconds = epoch_seconds
         self._flow, self._sink = flow, sink
         self._topics = tuple(topics)
         self._writers = writers
@@ -97,6 +101,7 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
             Recall(self._config, origins, resume_state or {}),
             _Ends(self._config, origins),
             _EpochClose() if writer == 0 else None,
+            EpochPace(self._epoch_seconds),
             inputs=self._inputs,
             stop=self._stop,
         )
@@ -109,6 +114,7 @@ class _PublishedPartition(StatefulSourcePartition[RecordBlock, dict[str, int]]):
         recall: Recall,
         ends: _Ends,
         epoch_close: _EpochClose | None,
+        pace: EpochPace,
         *,
         inputs: OpenParts | None,
         stop: threading.Event | None,
@@ -117,6 +123,7 @@ class _PublishedPartition(StatefulSourcePartition[RecordBlock, dict[str, int]]):
         self._recall = recall
         self._ends = ends
         self._epoch_close = epoch_close
+        self._pace = pace
         self._inputs = inputs
         self._stop = stop
         self._recalled = False
@@ -147,14 +154,15 @@ class _PublishedPartition(StatefulSourcePartition[RecordBlock, dict[str, int]]):
         return self._inputs is not None and self._recalled and self._an_epoch_passed and not self._inputs.any
 
     def next_awake(self) -> datetime | None:
-        if not self._idle:
-            return None
-        return datetime.now(UTC) + (_TICKING if self._recalled else _RECALLING)
+        pause = (_TICKING_SECONDS if self._recalled else _RECALLING_SECONDS) if self._idle else 0.0
+        return datetime.fromtimestamp(self._pace.awake_at(pause), UTC)
 
     def snapshot(self) -> dict[str, int]:
+        self._pace.epoch_ended()
         if self._epoch_close is not None:
             self._epoch_close.began()
-        self._tick_due = self._an_epoch_passed = True
+        self._an_epoch_passed = True
+        self._tick_due = self._epoch_close is not None
         return self._ends.latest() if self._recalled else dict(self._recall.next_offsets)
 
     def close(self) -> None:

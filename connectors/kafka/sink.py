@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -17,13 +18,15 @@ from connectors.metrics import process_metrics
 from schemas.errors import TerminalError
 
 OnCommit = Callable[[OutputBatch, int], None]
-"""Called after each commit with a batch and the time in milliseconds since the epoch."""
+"""Called after each commit with a batch and the time in milliseconds since the epoch, perhaps from another thread."""
 
 _RECALL_WAIT_MS = 5
 
 
 class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
     """Publishes `(str(writer), OutputBatch)` items; each `write_batch` is one short transaction, committed at once.
+
+    With `recalled` the writers commit side by side, and the close of the epoch waits for them.
 
     Delivery: exactly once for readers of committed records, provided that ids are pure functions of the inputs. After a
         failure the writer first fences its predecessor, then reads what that one had published after the snapshot,
@@ -180,18 +183,28 @@ class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]
 class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
     """Takes the writer at the first write: by then the `PublishedSource` has fenced and read back.
 
-    The offsets are in that source's snapshot; this one has nothing to remember.
+    Each writer commits in a thread of its own, so that they do not wait for each other; the epoch waits for all of
+    them. The offsets are in that source's snapshot; this one has nothing to remember.
     """
 
     def __init__(self, take: Callable[[], Writer], owned: _Owned, commits: _Commits) -> None:
         self._take, self._owned, self._commits = take, owned, commits
         self._writer: Writer | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._under_way: deque[Future[None]] = deque()
 
     def write_batch(self, values: list[OutputBatch]) -> None:
         self._owned.check(values)
         if self._writer is None:
             self._writer = self._take()
-        self._commits.publish(self._writer, values)
+        while self._under_way and self._under_way[0].done():
+            self._under_way.popleft().result()
+        self._under_way.append(self._thread.submit(self._commits.publish, self._writer, values))
 
     def snapshot(self) -> dict[str, int]:
+        while self._under_way:
+            self._under_way.popleft().result()
         return {}
+
+    def close(self) -> None:
+        self._thread.shutdown()

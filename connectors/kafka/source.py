@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from connectors.epoch_pace import EpochPace
 from connectors.kafka.admin import Origin, admin_client, beginnings, partition_counts
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.lag_gauge import LagGauge
@@ -50,6 +51,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         live_seconds: A block that ends with a record younger than this, by Kafka's timestamp, counts as caught up.
             Under load a live stream is always a little behind; waiting for it would hold up every decision by
             `max_delay`. Not with `until_caught_up`: there only the end is the end.
+        epoch_seconds: The length of an epoch, see `EpochPace`.
         open_parts: Told of every part that begins and ends.
         stop: Once set, every part ends at once, and with it the epoch.
 
@@ -68,6 +70,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         block_rows: int = 10_000,
         poll_seconds: float = POLL_SECONDS,
         live_seconds: float = 1.0,
+        epoch_seconds: float = 0.0,
         open_parts: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         self._rows_per_epoch = rows_per_epoch
         self._block_rows = block_rows
         self._poll_seconds = poll_seconds
+        self._epoch_seconds = epoch_seconds
         self._open_parts = OpenParts() if open_parts is None else open_parts
         self._stop = stop
         self._client: Client | None = None
@@ -105,6 +109,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
             block_rows=self._block_rows,
             poll_seconds=self._poll_seconds,
             live_ms=self._live_ms,
+            pace=EpochPace(self._epoch_seconds),
             open_parts=self._open_parts,
             stop=self._stop,
         )
@@ -131,6 +136,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         block_rows: int,
         poll_seconds: float,
         live_ms: int,
+        pace: EpochPace,
         open_parts: OpenParts,
         stop: threading.Event | None,
     ) -> None:
@@ -141,6 +147,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self._rows_per_epoch, self._block_rows = rows_per_epoch, block_rows
         self._poll_seconds = poll_seconds
         self._live_ms = live_ms
+        self._pace = pace
         self._open_parts = open_parts
         self._stop = stop
         self._rows = self._bytes = 0  # of this epoch
@@ -185,9 +192,10 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         return self._poll_seconds if block.caught_up else min(self._poll_seconds, POLL_SECONDS)
 
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + timedelta(seconds=self._pause_seconds) if self._pause_seconds else None
+        return datetime.fromtimestamp(self._pace.awake_at(self._pause_seconds), UTC)
 
     def snapshot(self) -> int:
+        self._pace.epoch_ended()
         self._rows = self._bytes = 0
         return self._next_offset
 

@@ -12,15 +12,21 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import bytewax.operators as op
+import numpy as np
 import polars as pl
 from bytewax.dataflow import Stream, operator
+from numpy.typing import NDArray
 
 from flows.batch import Batch, Origin
 from flows.operators.messages import Counted
+from flows.operators.watermark import NEVER
 from schemas.blocks import RecordBlock
 from schemas.codec import Decoded, Decoder, Rejected
+from schemas.frames import integers, take, without
 
 __all__ = ["DecodeSpec", "DecodeStreams", "Refused", "decode", "decode_block"]
+
+Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +76,26 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
     decoder = spec.decoders[block.topic]
     decoded = decoder.decode(block) if len(block) else Decoded(_no_rows(decoder))
     rows, rejected = decoded.rows, list(decoded.rejected)
-    stamps = pl.Series("_timestamp", block.timestamps_ms)
-    rows = rows.with_columns(
-        stamps.gather(rows["_row"]).alias("_timestamp"), pl.Series("_offset", block.offsets).gather(rows["_row"])
-    )
-    mad = _ahead_of_kafka(rows, spec.max_future)
+    record, times = rows["_row"].to_numpy(), integers(rows["event_time"])
+    mad = np.unique(record[_ahead_of_kafka(times, block.timestamps_ms[record], spec.max_future)])
     if len(mad):
         message = "event_time: expected at most the record's Kafka timestamp and max_future, got a later time"
         known = {each.row for each in rejected}
-        rejected += [Rejected(row, "future_event_time", message) for row in mad if row not in known]
+        rejected += [Rejected(row, "future_event_time", message) for row in mad.tolist() if row not in known]
         rejected.sort(key=lambda each: each.row)
-        rows = rows.filter(~pl.col("_row").is_in(mad.implode()))
-    seen = pl.col("event_time").cast(pl.Int64).cum_max().shift(1).alias("_seen")
-    rows = rows.with_columns(seen).drop("_row")
-    newest = rows["event_time"].cast(pl.Int64).max()
+        rows = take(rows, ~np.isin(record, mad))
+        record, times = rows["_row"].to_numpy(), integers(rows["event_time"])
+    seen = np.maximum.accumulate(times)
+    progress = {
+        "_timestamp": block.timestamps_ms[record],
+        "_offset": block.offsets[record],
+        "_seen": np.concatenate(([NEVER], seen[:-1])) if len(seen) else seen,
+    }
     batch = Batch(
         Origin(block.topic, block.partition),
         decoder.contract.name,
-        rows,
-        None if newest is None else int(newest),  # type: ignore[arg-type]
+        without(rows, ["_row"]).hstack([pl.Series(name, column) for name, column in progress.items()]),
+        int(seen[-1]) if len(seen) else None,
         block.caught_up,
         block.finished,
     )
@@ -124,9 +131,9 @@ def _no_rows(decoder: Decoder) -> pl.DataFrame:
     return pl.DataFrame(schema={**decoder.contract.polars, "_row": pl.UInt32})
 
 
-def _ahead_of_kafka(rows: pl.DataFrame, max_future: int) -> pl.Series:
-    ahead = pl.col("event_time").cast(pl.Int64) - pl.col("_timestamp") * 1000 > max_future
-    return rows.filter((pl.col("_timestamp") >= 0) & ahead)["_row"].unique()
+def _ahead_of_kafka(times: Longs, stamps_ms: Longs, max_future: int) -> NDArray[np.bool_]:
+    ahead: NDArray[np.bool_] = (stamps_ms >= 0) & (times - stamps_ms * 1000 > max_future)
+    return ahead
 
 
 def _counts(topic: str, records: int, empty: int, extra_rows: int, rejected: list[Rejected]) -> list[Counted]:

@@ -16,6 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flows.operators.incidents import Incident, Period
+from flows.operators.uses import among
+from flows.operators.watermark import FOREVER
 
 AFFECTED_COLUMNS: dict[str, pl.DataType] = {
     "customer": pl.UInt64(),
@@ -23,40 +25,45 @@ AFFECTED_COLUMNS: dict[str, pl.DataType] = {
     "affected_at": pl.Int64(),
     "cause": pl.String(),
 }
+_Times = NDArray[np.int64]
 
 
-def find_affected(incident: Incident, versions: pl.DataFrame, touched: pl.DataFrame, until: int) -> pl.DataFrame:
+def find_affected(incident: Incident, versions: pl.DataFrame, touched_at: _Times, until: int) -> pl.DataFrame:
     """Who is affected by `incident`, since when and why, as far as it shows by `until`.
 
     Args:
         incident: The incident.
         versions: `profile_versions` of every customer in question.
-        touched: `customer` and `touched_at`: since when a use of a cell of the footprint counts.
+        touched_at: For each of them, since when a use of a cell of the footprint counts; FOREVER for none.
         until: Nothing after this time is looked at.
 
     Returns:
         AFFECTED_COLUMNS, one row per customer; the cause is `site` where both are true from the same moment.
     """
-    found = []
+    begins, ends = versions["event_time"].to_numpy(), versions["end"].to_numpy()
+    site, services, active = (versions[name].to_numpy() for name in ("site", "services", "active"))
+    at_site, present = np.full(len(begins), FOREVER), np.full(len(begins), FOREVER)
     for period, end in periods(incident):
         if period.start > until:
             break
-        served = versions.filter(pl.col("active") & (pl.col("services") & period.services != 0))
-        if not served.height:
-            continue
-        at_site = served.filter(pl.col("site").is_in(pl.Series(period.sites).implode()))
-        if at_site.height:
-            found.append(_moments(at_site, [pl.lit(period.start)], end, "site", 0))
-        present = served.join(touched.filter(pl.col("touched_at") <= until), on="customer")
-        if present.height:
-            found.append(_moments(present, [pl.lit(period.start), pl.col("touched_at")], end, "presence", 1))
-    if not found:
-        return pl.DataFrame(schema=AFFECTED_COLUMNS)
-    return (
-        pl.concat(found)
-        .sort("customer", "affected_at", "rank")
-        .unique("customer", keep="first", maintain_order=True)
-        .drop("rank")
+        served = active & (services & np.uint8(period.services) != 0)
+        earliest, last = np.maximum(begins, period.start), np.minimum(ends, end)
+        _lower(at_site, earliest, served & among(site, period.sites) & (earliest < last))
+        used = np.maximum(earliest, touched_at)
+        _lower(present, used, served & (touched_at <= until) & (used < last))
+    moment = np.minimum(at_site, present)
+    customer = versions["customer"].to_numpy()
+    by_moment = np.lexsort((at_site > moment, moment, customer))
+    by_moment = by_moment[moment[by_moment] < FOREVER]
+    first = by_moment[np.unique(customer[by_moment], return_index=True)[1]]
+    causes = ["site" if is_site else "presence" for is_site in (at_site[first] == moment[first]).tolist()]
+    return pl.DataFrame(
+        [
+            pl.Series("customer", customer[first]),
+            versions["customer_key"].gather(first),
+            pl.Series("affected_at", moment[first]),
+            pl.Series("cause", causes, pl.String),
+        ]
     )
 
 
@@ -67,19 +74,9 @@ def periods(incident: Incident) -> Iterator[tuple[Period, int]]:
 
 
 def all_sites(incident: Incident) -> NDArray[np.uint64]:
-    """Every site that was ever in the footprint."""
+    """Every site that was ever in the footprint, sorted."""
     return np.unique(np.concatenate([period.sites for period in incident.periods]))
 
 
-def _moments(rows: pl.DataFrame, starts: list[pl.Expr], end: int, cause: str, rank: int) -> pl.DataFrame:
-    return (
-        rows.with_columns(pl.max_horizontal("event_time", *starts).alias("affected_at"))
-        .filter(pl.col("affected_at") < pl.min_horizontal("end", pl.lit(end)))
-        .select(
-            "customer",
-            "customer_key",
-            "affected_at",
-            pl.lit(cause).alias("cause"),
-            pl.lit(rank, pl.Int32).alias("rank"),
-        )
-    )
+def _lower(moments: _Times, candidates: _Times, where: NDArray[np.bool_]) -> None:
+    np.minimum(moments, candidates, out=moments, where=where)

@@ -3,7 +3,8 @@
 A fault counts from the first moment it is open, affects the service and its severity reaches the threshold. A
 counting fault joins an open incident when its element is that incident's root element or lies below it, or when its
 parent fault belongs to it; otherwise it is the root of a new incident. The incident is open until all its faults are
-cleared. It is announced when it has been open for `hold_down`; one that is cleared by then is discarded and tells
+cleared. Where its root fault is raised, cleared and raised again in one moment, the last opening stands for all. It
+is announced when it has been open for `hold_down`; one that is cleared by then is discarded and tells
 nobody.
 
 What was announced stays so: an incident that customers were told of keeps its id and stays an incident of its own,
@@ -32,6 +33,10 @@ SERVICES = ("voice", "sms", "data")
 ALL_SERVICES = 255
 _SERVICE_BIT = {service: 1 << bit for bit, service in enumerate(SERVICES)}
 
+Place = tuple[str, int, int]
+"""Topic, partition and offset."""
+Moment = tuple[int, Place]
+"""An event time, microseconds, and the order within it."""
 Fingerprint = Callable[[Iterable[str]], NDArray[np.uint64]]
 
 
@@ -52,7 +57,7 @@ class FaultEvent(NamedTuple):
     """One row of `network_fault`, with its place in the log; sorts in processing order."""
 
     event_time: int
-    place: tuple[str, int, int]
+    place: Place
     ingested_ms: int
     fault_id: str
     row: dict[str, Any]
@@ -151,7 +156,7 @@ class Incidents:
     rules: IncidentRules
     incidents: dict[str, Incident] = field(default_factory=dict)
     said: dict[str, dict[int, str]] = field(default_factory=dict)
-    clears: dict[str, list[int]] = field(default_factory=dict)
+    clears: dict[str, list[Moment]] = field(default_factory=dict)
     _open: dict[str, _Open] = field(default_factory=dict)
     _faults: dict[str, _Fault] = field(default_factory=dict)
 
@@ -221,7 +226,7 @@ class Incidents:
 
     def _place(self, event: FaultEvent, fault: _Fault, topology: Topology) -> str:
         row, time = fault.row, event.event_time
-        said = self._said_from(event.fault_id, time)
+        said = self._said_from(event)
         if said is not None:
             name = said
         else:
@@ -251,17 +256,18 @@ class Incidents:
         self._open[name] = _Open({}, {})
         return name
 
-    def _said_from(self, fault_id: str, time: int) -> str | None:
+    def _said_from(self, event: FaultEvent) -> str | None:
         """The incident customers were told of that this opening of the fault belongs to, if there is one.
 
-        It may have been opened later than `time`: then the fault was raised earlier than was known when they were told.
+        It may have been opened later than this: then the fault was raised earlier than was known when they were told.
         Or earlier: then a run that crashed knew of a row that raised it before, and this one does not yet.
         """
-        clears = self.clears.get(fault_id, [])
+        time, now = event.event_time, (event.event_time, event.place)
+        clears = self.clears.get(event.fault_id, [])
         names = {
             at: name
-            for at, name in self.said.get(fault_id, {}).items()
-            if name not in self.incidents and not any(min(time, at) < clear <= max(time, at) for clear in clears)
+            for at, name in self.said.get(event.fault_id, {}).items()
+            if name not in self.incidents and not any(_lies_between(clear, now, at) for clear in clears)
         }
         later = [at for at in names if at >= time]
         return names[min(later) if later else max(names)] if names else None
@@ -323,6 +329,13 @@ class Incidents:
 
     def _set(self, name: str, **changes: Any) -> None:
         self.incidents[name] = replace(self.incidents[name], **changes)
+
+
+def _lies_between(clear: Moment, now: Moment, opened_at: int) -> bool:
+    """Whether a fault was cleared between an event and the opening of an incident, before or after it."""
+    if opened_at >= now[0]:
+        return now < clear and clear[0] <= opened_at
+    return opened_at < clear[0] and clear < now
 
 
 def _period(time: int, found: Footprint, services: int, fingerprint: Fingerprint) -> Period:

@@ -15,9 +15,11 @@ from flows.batch import Origin
 from flows.operators.folded_table import FoldedTable, FoldSpec, SegmentStore, TableState
 from flows.operators.incidents import Incident
 from flows.operators.presence import Presence
-from flows.operators.profiles import PROFILE_COLUMNS, fold_profiles
+from flows.operators.profiles import Profiles
 from flows.operators.seen_events import SeenEvents
-from flows.operators.watermark import NEVER
+from flows.operators.uses import Fingerprints, among, ranges
+from flows.operators.watermark import FOREVER
+from schemas.frames import stack
 
 FORMAT = 1
 _TOUCHED: dict[str, pl.DataType] = {"incident": pl.String(), "customer": pl.UInt64(), "touched_at": pl.Int64()}
@@ -34,7 +36,6 @@ TOLD: dict[str, pl.DataType] = {
     "updated_until": pl.Int64(),  # the last update they were told of
     "cleared": pl.Boolean(),  # they were told that it is over
 }
-_NONE_TOUCHED = pl.DataFrame(schema={"customer": pl.UInt64, "touched_at": pl.Int64})
 _NONE_TOLD = pl.DataFrame(schema=TOLD)
 _INCIDENTS: dict[str, pl.DataType] = {"incident": pl.String(), "pickled": pl.Binary()}
 
@@ -60,11 +61,11 @@ class MatchState:
     """Everything one shard knows.
 
     Attributes:
-        profiles: PROFILE_COLUMNS, one row per CRM change that is not folded yet.
+        profiles: Every customer's profile over time.
         presence: Who used which cell when.
         events: Ids of usage events, to find repeated ones.
-        touched: For each incident, which customers used its footprint, and since when that counts.
-        told: For each incident and affected customer, what became of it (TOLD).
+        touched: Incident → customer who used its footprint → since when that counts.
+        told: Incident → what became of each affected customer (TOLD).
         incidents: By id.
         next_sequence: The number of the shard's next notification.
         counts: (topic, outcome) → records, not yet reported.
@@ -73,19 +74,21 @@ class MatchState:
     stores: Callable[[str], SegmentStore]
     window: int
     resume: MatchSnapshot | None = None
-    horizon: int = NEVER
-    profiles: FoldedTable = field(init=False)
+    profiles: Profiles = field(init=False)
     presence: Presence = field(init=False)
     events: SeenEvents = field(init=False)
     told: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
-    touched: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
+    touched: dict[str, dict[int, int]] = field(init=False, default_factory=dict)
     incidents: dict[str, Incident] = field(init=False, default_factory=dict)
     next_sequence: int = field(init=False, default=0)
     counts: Counter[tuple[str, str]] = field(init=False, default_factory=Counter)
     _told_table: FoldedTable = field(init=False)
     _touched_table: FoldedTable = field(init=False)
     _incident_table: FoldedTable = field(init=False)
-    _cells: NDArray[np.uint64] = field(init=False)
+    _told_customers: dict[str, set[int]] = field(init=False, default_factory=dict)
+    _cells: NDArray[np.uint64] = field(init=False)  # of all footprints, sorted; a cell occurs once for each incident
+    _owners: NDArray[np.intp] = field(init=False)  # the incident of each, by its place in:
+    _owner_names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         tables: Mapping[str, TableState | None] = self.resume.tables if self.resume else {}
@@ -95,7 +98,7 @@ class MatchState:
         ) -> FoldedTable:
             return FoldedTable(FoldSpec(schema=schema, fold=fold), self.stores(name), tables.get(name))
 
-        self.profiles = table("profiles", PROFILE_COLUMNS, lambda rows: fold_profiles(rows, self.horizon))
+        self.profiles = Profiles(self.stores("profiles"), tables.get("profiles"))
         self.presence = Presence(self.window, self.stores("presence"), tables.get("presence"))
         self.events = SeenEvents(self.stores("events"), tables.get("events"))
         self._told_table = table("told", TOLD, _newest("incident", "customer"))
@@ -106,8 +109,11 @@ class MatchState:
             self.next_sequence = self.resume.next_sequence
         for name, pickled in self._incident_table.folded().iter_rows():
             self.incidents[name] = pickle.loads(pickled)  # noqa: S301  our own snapshot, in a directory of mode 0700
-        self.touched = _by_incident(self._touched_table.folded().select(*_TOUCHED), keep=False)
-        self.told = _by_incident(self._told_table.folded(), keep=True)
+        for name, customer, touched_at in self._touched_table.folded().select(*_TOUCHED).iter_rows():
+            self.touched.setdefault(name, {})[customer] = touched_at
+        told = self._told_table.folded().partition_by("incident", as_dict=True)
+        self.told = {str(name): rows for (name,), rows in told.items()}
+        self._told_customers = {name: set(rows["customer"]) for name, rows in self.told.items()}
         self._index_cells()
 
     def put_incidents(self, incidents: Iterable[Incident]) -> None:
@@ -118,50 +124,70 @@ class MatchState:
             self._incident_table.append(pl.DataFrame(row, schema=_INCIDENTS))
         self._index_cells()
 
-    def touch(self, incident_id: str, uses: pl.DataFrame) -> pl.DataFrame:
-        """Note since when uses count (`customer`, `touched_at`); returns the rows that are news."""
-        known = self.touched.get(incident_id, _NONE_TOUCHED)
-        news = uses
-        if known.height:
-            # a customer may occur more than once in what is known: news must be earlier than all of it
-            later = uses.join(known, on="customer").filter(pl.col("touched_at") >= pl.col("touched_at_right"))
-            news = uses.join(later, on=["customer", "touched_at"], how="anti")
-        if news.height:
-            self.touched[incident_id] = pl.concat([known, news])
-            self._touched_table.append(news.select(pl.lit(incident_id).alias("incident"), "customer", "touched_at"))
+    def touch(self, incident_id: str, customers: Fingerprints, since: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Note since when uses count; returns what is news, as (touched_at, customer)."""
+        known = self.touched.setdefault(incident_id, {})
+        news = []
+        for customer, touched_at in zip(customers.tolist(), since.tolist(), strict=True):
+            if touched_at < known.get(customer, FOREVER):
+                known[customer] = touched_at
+                news.append((touched_at, customer))
+        if news:
+            self._touched_table.append(
+                pl.DataFrame(
+                    [
+                        pl.Series("incident", [incident_id], pl.String).new_from_index(0, len(news)),
+                        pl.Series("customer", [customer for _, customer in news], pl.UInt64),
+                        pl.Series("touched_at", [touched_at for touched_at, _ in news], pl.Int64),
+                    ]
+                )
+            )
         return news
 
     def untouch(self, incident_id: str, since: int) -> None:
         """Forget uses of an incident's footprint that count since `since` or later."""
-        known = self.touched_by(incident_id)
-        kept = known.filter(pl.col("touched_at") < since)
-        if kept.height < known.height:
+        known = self.touched.get(incident_id, {})
+        kept = {customer: touched_at for customer, touched_at in known.items() if touched_at < since}
+        if len(kept) < len(known):
             self.touched[incident_id] = kept
             self._touched_table.prune((pl.col("incident") != incident_id) | (pl.col("touched_at") < since))
 
-    def touched_by(self, incident_id: str) -> pl.DataFrame:
-        """`customer` and `touched_at` of one incident; a customer may occur again, and then the earliest counts."""
-        return self.touched.get(incident_id, _NONE_TOUCHED)
+    def touched_at(self, incident_id: str, customers: Fingerprints) -> NDArray[np.int64]:
+        """Since when uses of each customer count for an incident; FOREVER for who used no cell of it."""
+        known = self.touched.get(incident_id, {})
+        return np.fromiter((known.get(each, FOREVER) for each in customers.tolist()), np.int64, len(customers))
 
     def told_of(self, incident_id: str) -> pl.DataFrame:
         """The affected customers of one incident, TOLD."""
         return self.told.get(incident_id, _NONE_TOLD)
 
+    def is_told(self, incident_id: str, customers: Fingerprints) -> NDArray[np.bool_]:
+        """Which customers are known to be affected by an incident."""
+        known: frozenset[int] | set[int] = self._told_customers.get(incident_id, frozenset())
+        return np.fromiter((each in known for each in customers.tolist()), np.bool_, len(customers))
+
     def put_told(self, incident_id: str, rows: pl.DataFrame) -> None:
         """Note what became of affected customers, in place of what was known of them."""
-        if rows.height:
-            before = self.told_of(incident_id)
-            kept = before.join(rows, on="customer", how="anti") if before.height else before
-            self.told[incident_id] = pl.concat([kept, rows])
-            self._told_table.append(rows)
+        if not rows.height:
+            return
+        before = self.told_of(incident_id)
+        known = self._told_customers.setdefault(incident_id, set())
+        if not known.isdisjoint(rows["customer"]):
+            before = before.join(rows, on="customer", how="anti")
+        self.told[incident_id] = stack([before, rows])
+        known.update(rows["customer"])
+        self._told_table.append(rows)
 
-    def in_a_footprint(self, cells: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    def in_a_footprint(self, cells: Fingerprints) -> NDArray[np.bool_]:
         """Which of these cells were ever in the footprint of an incident we know."""
-        if not len(self._cells):
-            return np.zeros(len(cells), np.bool_)
-        at = np.minimum(np.searchsorted(self._cells, cells), len(self._cells) - 1)
-        result: NDArray[np.bool_] = self._cells[at] == cells
-        return result
+        return among(cells, self._cells)
+
+    def incidents_over(self, cells: Fingerprints) -> list[Incident]:
+        """The incidents in whose footprint one of these cells ever was."""
+        wanted = np.unique(cells)
+        at = ranges(np.searchsorted(self._cells, wanted), np.searchsorted(self._cells, wanted, side="right"))
+        names = {self._owner_names[owner] for owner in self._owners[at].tolist()}
+        return [self.incidents[name] for name in sorted(names)]
 
     def expire(self, before: int) -> None:
         """Forget incidents closed before a time, and all that belongs to them."""
@@ -172,6 +198,7 @@ class MatchState:
             del self.incidents[name]
             self.touched.pop(name, None)
             self.told.pop(name, None)
+            self._told_customers.pop(name, None)
         kept = ~pl.col("incident").is_in(gone)
         for table in (self._told_table, self._touched_table, self._incident_table):
             table.prune(kept)
@@ -179,7 +206,7 @@ class MatchState:
 
     def any_customer(self) -> int | None:
         """One of the shard's customers, None while it knows none."""
-        parts = self.profiles.parts() or self.presence.table.parts()
+        parts = self.profiles.table.parts() or self.presence.table.parts()
         return int(parts[0]["customer"][0]) if parts else None
 
     @property
@@ -203,7 +230,7 @@ class MatchState:
 
     def _tables(self) -> dict[str, FoldedTable]:
         return {
-            "profiles": self.profiles,
+            "profiles": self.profiles.table,
             "presence": self.presence.table,
             "events": self.events.table,
             "told": self._told_table,
@@ -212,13 +239,12 @@ class MatchState:
         }
 
     def _index_cells(self) -> None:
-        cells = [period.cells for incident in self.incidents.values() for period in incident.periods]
-        self._cells = np.unique(np.concatenate(cells)) if cells else np.zeros(0, np.uint64)
-
-
-def _by_incident(rows: pl.DataFrame, *, keep: bool) -> dict[str, pl.DataFrame]:
-    parts = rows.partition_by("incident", as_dict=True, include_key=keep)
-    return {str(name): part for (name,), part in parts.items()}
+        found = [(each.cells, name) for name, incident in self.incidents.items() for each in incident.periods]
+        cells = np.concatenate([np.zeros(0, np.uint64), *(cells for cells, _ in found)])
+        owners = np.repeat(np.arange(len(found)), [len(cells) for cells, _ in found])
+        order = np.argsort(cells)
+        self._cells, self._owners = cells[order], owners[order]
+        self._owner_names = [name for _, name in found]
 
 
 def _newest(*keys: str) -> Callable[[pl.DataFrame], pl.DataFrame]:

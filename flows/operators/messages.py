@@ -43,6 +43,25 @@ class Recalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a shard has decided to tell, not yet worded.
+
+    Attributes:
+        incident: What about; its periods are left out, for nobody is told of them.
+        phase: `raised`, `updated` or `cleared`.
+        update: For an update, when the incident changed, microseconds.
+        rows: Columns of `match_state.TOLD`; `moment` (Int64), when each customer is told; `ingested_ms` (Int64),
+            Kafka's time of what caused it; and `sequence` (Int64, see `Notifications`), null for who cannot be
+            reached: they are there in phase `raised` only.
+    """
+
+    incident: Incident
+    phase: str
+    update: int | None
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
 class Notifications:
     """Notifications to publish.
 

@@ -26,31 +26,27 @@ def notification_id(incident_id: str, customer_key: str, phase: str, moment: int
     return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
 
 
-def notification_rows(
-    incident: Incident, told: pl.DataFrame, phase: str, moment: pl.Expr, ingested_ms: int, update: int | None = None
-) -> pl.DataFrame:
+def notification_rows(incident: Incident, told: pl.DataFrame, phase: str, update: int | None = None) -> pl.DataFrame:
     """Word one phase of an incident for the customers told.
 
     Args:
         incident: The incident.
-        told: `customer_key`, `outcome` (the channel), `contact`, `language`, `cause`, `affected_at` (Int64).
+        told: `customer_key`, `outcome` (the channel), `contact`, `language`, `cause`, `affected_at` (Int64), `moment`
+            (when each is told, Int64), `ingested_ms` and `sequence`, which are handed on.
         phase: `raised`, `updated` or `cleared`.
-        moment: When each is told, microseconds, as an expression over `told`.
-        ingested_ms: Kafka's time of the record that caused it.
         update: For an update, when the incident changed.
 
     Returns:
-        The contract's columns and `ingested_ms`.
+        The contract's columns, `ingested_ms` and `sequence`.
     """
     kind = "planned_work" if incident.planned else "outage"
     columns = contract("notification").polars
     ends = [wording.start for wording in incident.wordings[1:]] + [FOREVER]
     parts = []
-    timed = told.with_columns(moment.alias("moment"))
     for wording, end in zip(incident.wordings, ends, strict=True):
-        rows = timed
+        rows = told
         if len(incident.wordings) > 1:
-            rows = timed.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
+            rows = told.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
         if not rows.height:
             continue
         keys = rows["customer_key"].to_list()
@@ -68,8 +64,9 @@ def notification_rows(
                 pl.col("affected_at").cast(_TIME),
                 pl.col("moment").cast(_TIME).alias("event_time"),
                 *_constants(incident, wording, phase),
-                pl.lit(ingested_ms, pl.Int64).alias("ingested_ms"),
-            ).select(*columns, "ingested_ms")
+                "ingested_ms",
+                "sequence",
+            ).select(*columns, "ingested_ms", "sequence")
         )
     return pl.concat(parts)
 

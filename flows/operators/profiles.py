@@ -14,17 +14,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from flows.batch import Batch, Origin
+from flows.operators.folded_table import FoldedTable, FoldSpec, SegmentStore, TableState
 from flows.operators.incidents import ALL_SERVICES, SERVICES
-from flows.operators.watermark import FOREVER
+from flows.operators.uses import among, ranges
+from flows.operators.watermark import FOREVER, NEVER
+from schemas.frames import stack, take
 
 CHANNELS = ("email", "sms", "whatsapp", "push")
 FIELDS = ("active", "site", "services", "channels", "consent", "email", "msisdn", "language")
 _SOURCE = {"active": "status", "site": "site_id"}
 _ALL_GIVEN = (1 << len(FIELDS)) - 1
 _DEFAULT_ORDER = 1 + 8 * 2  # email, then SMS, as `_channel_order` writes it
+_OUTCOMES = ("unreachable", *CHANNELS)
+NO_SITE = 0
+"""Stands for the site of a customer who has none."""
+_DEFAULTS: dict[str, int | bool] = {
+    "active": False,
+    "site": NO_SITE,
+    "services": ALL_SERVICES,
+    "channels": _DEFAULT_ORDER,
+    "consent": 0,
+}
 PROFILE_COLUMNS: dict[str, pl.DataType] = {
     "customer": pl.UInt64(),
     "customer_key": pl.String(),
@@ -43,6 +58,8 @@ PROFILE_COLUMNS: dict[str, pl.DataType] = {
     "language": pl.String(),
 }
 ORDER = ("event_time", "version", "origin", "offset")
+_NO_CHANGES = pl.DataFrame(schema=PROFILE_COLUMNS)
+Customers = NDArray[np.uint64]
 
 
 def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame:
@@ -65,7 +82,7 @@ def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame
         pl.col("_offset").alias("offset"),
         pl.when(whole).then(pl.lit(_ALL_GIVEN, pl.UInt16)).otherwise(named).alias("given"),
         (kept & pl.col("status").fill_null("active").eq("active")).alias("active"),
-        pl.when(kept).then("site").alias("site"),
+        pl.when(kept).then("site").fill_null(NO_SITE).alias("site"),
         pl.when(kept).then(_service_bits()).alias("services"),
         pl.when(kept).then(_channel_order()).alias("channels"),
         pl.when(kept).then(_channel_bits("consent")).alias("consent"),
@@ -73,17 +90,56 @@ def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame
     )
 
 
-def fold_profiles(changes: pl.DataFrame, horizon: int) -> pl.DataFrame:
+class Profiles:
+    """Every change of the shard's customers that is not folded yet: rows of PROFILE_COLUMNS, segments by customer.
+
+    Attributes:
+        horizon: Changes at or before this time are folded into one row per customer.
+    """
+
+    def __init__(self, store: SegmentStore, resume: TableState | None = None) -> None:
+        self.horizon = NEVER
+        self.table = FoldedTable(FoldSpec(schema=PROFILE_COLUMNS, fold=self._fold), store, resume)
+
+    def of(self, customers: Customers) -> pl.DataFrame:
+        """All changes of some customers, who are given in ascending order."""
+        found = [_between(part, customers) for part in self.table.segments()]
+        found += [take(part, among(part["customer"].to_numpy(), customers)) for part in self.table.open_part()]
+        return stack([part for part in found if part.height] or [_NO_CHANGES])
+
+    def at_sites(self, sites: NDArray[np.uint64]) -> Customers:
+        """Customers who were at one of the sites (sorted) by any change; some may be given twice."""
+        found = [part["customer"].to_numpy()[among(part["site"].to_numpy(), sites)] for part in self.table.parts()]
+        return np.concatenate([np.zeros(0, np.uint64), *found])
+
+    def after(self, time: int) -> pl.DataFrame:
+        """`event_time` and `customer` of the changes after a time."""
+        return self.table.scan(pl.col("event_time") > time).select("event_time", "customer")
+
+    def _fold(self, rows: pl.DataFrame) -> pl.DataFrame:
+        folded = _fold_old(rows, self.horizon)
+        return folded[np.argsort(folded["customer"].to_numpy(), kind="stable")]
+
+
+def _between(segment: pl.DataFrame, customers: Customers) -> pl.DataFrame:
+    held = segment["customer"].to_numpy()
+    begins, ends = np.searchsorted(held, customers), np.searchsorted(held, customers, side="right")
+    return segment[ranges(begins, ends)] if (ends > begins).any() else _NO_CHANGES
+
+
+def _fold_old(changes: pl.DataFrame, horizon: int) -> pl.DataFrame:
     """Merge each customer's changes at or before `horizon` into one row; later ones stay as they are.
 
     The merged row carries the order of the newest change in it.
     """
-    old = changes.filter(pl.col("event_time") <= horizon)
-    if not old["customer"].is_duplicated().any():
+    is_old = changes["event_time"].to_numpy() <= horizon
+    customers = changes["customer"].to_numpy()[is_old]
+    if len(np.unique(customers)) == len(customers):
         return changes
+    old = take(changes, is_old)
     given = old.group_by("customer").agg(pl.col("given").bitwise_or())
     newest = filled(old).unique("customer", keep="last").drop("given").join(given, on="customer")
-    return pl.concat([newest.select(*PROFILE_COLUMNS), changes.filter(pl.col("event_time") > horizon)])
+    return pl.concat([newest.select(*PROFILE_COLUMNS), take(changes, ~is_old)])
 
 
 def filled(changes: pl.DataFrame) -> pl.DataFrame:
@@ -105,36 +161,67 @@ def filled(changes: pl.DataFrame) -> pl.DataFrame:
 def profile_versions(changes: pl.DataFrame, until: int) -> pl.DataFrame:
     """What each customer's profile was, and from when to when, by the changes at or before `until`.
 
-    Shape: adds `end` (Int64): the version holds in [event_time, end). Changes that another of the same moment
-    replaces are left out.
+    Shape: adds `end` (Int64): the version holds in [event_time, end). Sorted by customer and time. Changes that another
+    of the same moment replaces are left out.
     """
-    # a customer known by partial changes only may never have been given these
-    defaults = (pl.col("services").fill_null(ALL_SERVICES), pl.col("channels").fill_null(_DEFAULT_ORDER))
-    whole = filled(changes.filter(pl.col("event_time") <= until)).with_columns(defaults)
-    ends = pl.col("event_time").shift(-1).over("customer").fill_null(FOREVER)
-    return whole.with_columns(ends.alias("end")).filter(pl.col("event_time") < pl.col("end"))
+    times = changes["event_time"].to_numpy()
+    known = changes if (times <= until).all() else take(changes, times <= until)
+    customers = known["customer"].to_numpy()
+    if len(np.unique(customers)) == len(customers) and (known["given"].to_numpy() == _ALL_GIVEN).all():
+        # nearly everybody has one version only
+        whole = known if (customers[1:] > customers[:-1]).all() else known[np.argsort(customers)]
+        ends = pl.Series("end", np.full(known.height, FOREVER))
+        return _with_defaults(whole).hstack([ends])
+    end = pl.col("event_time").shift(-1).over("customer").fill_null(FOREVER).alias("end")
+    versions = _with_defaults(filled(known)).with_columns(end)
+    return versions.filter(pl.col("event_time") < pl.col("end"))
 
 
-def reachable_channel() -> pl.Expr:
-    """The first channel in the customer's order that has consent and a contact, else null."""
-    choices = []
+def version_at(versions: pl.DataFrame, customers: Customers, times: NDArray[np.int64]) -> pl.DataFrame:
+    """The version of each customer that holds at a time of their own.
+
+    Args:
+        versions: `profile_versions`; each customer has one that holds then.
+        customers: Their numbers.
+        times: Microseconds.
+    """
+    held, begins = versions["customer"].to_numpy(), versions["event_time"].to_numpy()
+    at, last = np.searchsorted(held, customers), np.searchsorted(held, customers, side="right") - 1
+    while (later := (at < last) & (begins[np.minimum(at + 1, last)] <= times)).any():
+        at += later
+    # mostly everybody is asked for, by the only version there is
+    return versions if np.array_equal(at, np.arange(versions.height)) else versions[at]
+
+
+def choose_channels(versions: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """For each row the first channel in the customer's order that has consent and a contact, and that contact's token.
+
+    Returns:
+        `outcome`: the channel, or `unreachable`; and `contact`: null for push, whose address is the customer key.
+    """
+    emails, msisdns = versions["email"].to_list(), versions["msisdn"].to_list()
+    has_email, has_msisdn = (np.array([each is not None for each in column], np.bool_) for column in (emails, msisdns))
+    order, consent = versions["channels"].to_numpy(), versions["consent"].to_numpy()
+    contacts = {"email": has_email, "sms": has_msisdn, "whatsapp": has_msisdn}
+    number = np.zeros(len(order), np.int64)
     for place in range(len(CHANNELS)):
-        digit = pl.col("channels").floordiv(8**place).mod(8)
-        for number, channel in enumerate(CHANNELS, 1):
-            consented = pl.col("consent") & (1 << number) != 0
-            choices.append(pl.when((digit == number) & consented & _has_contact(channel)).then(pl.lit(channel)))
-    return pl.coalesce(choices)
+        digit = order >> 3 * place & 7
+        for each, channel in enumerate(CHANNELS, 1):
+            usable = (digit == each) & (consent & 1 << each != 0) & contacts.get(channel, True)
+            number[usable & (number == 0)] = each
+    outcomes = [_OUTCOMES[each] for each in number.tolist()]
+    tokens = {"email": emails, "sms": msisdns, "whatsapp": msisdns}
+    contact = [tokens[outcome][row] if outcome in tokens else None for row, outcome in enumerate(outcomes)]
+    return pl.Series("outcome", outcomes, pl.String), pl.Series("contact", contact, pl.String)
 
 
-def contact_of(channel: pl.Expr) -> pl.Expr:
-    """The contact token a channel needs; push needs none, the customer key is its address."""
-    return pl.when(channel == "email").then("email").when(channel.is_in(["sms", "whatsapp"])).then("msisdn")
-
-
-def _has_contact(channel: str) -> pl.Expr:
-    if channel == "push":
-        return pl.lit(value=True)
-    return pl.col("email" if channel == "email" else "msisdn").is_not_null()
+def _with_defaults(versions: pl.DataFrame) -> pl.DataFrame:
+    """A customer known by partial changes only may never have been given these."""
+    columns = [
+        column.fill_null(_DEFAULTS[column.name]) if column.name in _DEFAULTS and column.null_count() else column
+        for column in versions.get_columns()
+    ]
+    return pl.DataFrame(columns)
 
 
 def _service_bits() -> pl.Expr:

@@ -18,6 +18,7 @@ from bytewax.dataflow import Stream, operator
 from flows.batch import Batch
 from flows.operators.messages import Counted
 from schemas.contracts import contract
+from schemas.frames import without
 
 __all__ = ["TokenizeSpec", "TokenizeStreams", "Tokens", "tokenize", "tokenize_batch"]
 
@@ -26,8 +27,7 @@ class Tokens(Protocol):
     """What makes tokens of columns; `privacy.Tokenizer` is one."""
 
     def tokens(self, column: pl.Series, pii_class: str) -> pl.Series: ...  # noqa: D102
-    def customer_keys(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
-    def customer_numbers(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
+    def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]: ...  # noqa: D102
     def fingerprints(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
 
 
@@ -72,15 +72,16 @@ def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> tuple[Batch, list[Counte
     ]
     for column, pii_class in contract(batch.stream).pii.items():
         if column == "customer_id":
-            added.append(spec.tokens.customer_keys(rows[column]).alias("customer_key"))
-            added.append(spec.tokens.customer_numbers(rows[column]).alias("customer"))
+            keys, numbers = spec.tokens.customers(rows[column])
+            added += [keys.alias("customer_key"), numbers.alias("customer")]
         if column in kept:
             tokens = spec.tokens.tokens(rows[column], pii_class).alias(column)
             made += tokens.len() - tokens.null_count()
             added.append(tokens)
     personal = [column for column in contract(batch.stream).pii if column not in kept]
     counted = [Counted("tokens_made", (("stream", batch.stream),), made)] if made else []
-    return replace(batch, rows=rows.with_columns(added).drop(personal)), counted
+    replaced = {*personal, *(column.name for column in added)}
+    return replace(batch, rows=without(rows, replaced).hstack(added)), counted
 
 
 @operator

@@ -333,7 +333,7 @@ def _walk(
     for event in faults:
         by_time.setdefault(event.event_time, []).append(event)
         if event.row["state"] == "cleared":
-            incidents.clears.setdefault(event.fault_id, []).append(event.event_time)
+            incidents.clears.setdefault(event.fault_id, []).append((event.event_time, event.place))
     for time in sorted(by_time.keys() | changes.keys()):
         yield incidents.announce(time - 1), None
         touched: set[str] = set()
@@ -348,9 +348,9 @@ def _split(events: list[FaultEvent], until: int) -> tuple[list[FaultEvent], list
 
 
 def _identity(event: FaultEvent) -> tuple[Any, ...]:
-    row = event.row
-    kept = (row["fault_id"], row["element_id"], row["state"], row["severity"], row["expected_clear_time"])
-    return (event.event_time, *kept)
+    """A row that says nothing else than another is the same event, told again."""
+    cells = (tuple(cell) if isinstance(cell, list) else cell for cell in event.row.values())
+    return (event.event_time, *cells)
 
 
 def _topology_versions(rows: pl.DataFrame) -> list[tuple[str, TopologyVersion]]:

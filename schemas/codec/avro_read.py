@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from schemas.codec import cells as cell
 from schemas.codec.avro_schema import ARRAY, BOOL, BYTES, ENUM, FIXED, INT, LONG, MAP, NIL, RECORD, UNION, Program
 from schemas.codec.cells import BOOLEAN, NULL, NUMBER, TEXT, TEXTS, TIME, Cells
-from schemas.codec.kernel import Bytes, Long, Longs, is_text, kernel
+from schemas.codec.kernel import Bytes, Long, Longs, is_text
 from schemas.codec.types import Rejected
+from schemas.compiled import kernel
 from schemas.contracts import Contract
 
 # verdicts; 0 is good

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.codec.cells import BOOLEAN, NULL, NUMBER, TEXT, TEXTS, TIME
-from schemas.codec.kernel import Bytes, Long, Longs, is_text, kernel
+from schemas.codec.kernel import Bytes, Long, Longs, is_text
+from schemas.compiled import kernel
 
 # in place of a length, until a member is found
 ABSENT = -2

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.codec.cells import BOOLEAN, NULL, NUMBER, TEXT, TEXTS, TIME
-from schemas.codec.kernel import Bytes, Long, Longs, kernel
+from schemas.codec.kernel import Bytes, Long, Longs
+from schemas.compiled import kernel
 
 _VARINT_BYTES = 10
 _JSON_ESCAPE_BYTES = 6  # \u0000

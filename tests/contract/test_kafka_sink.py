@@ -280,8 +280,9 @@ def test_zombie_stays_fenced_when_it_first_writes_after_its_successor_has_recall
     zombie = sink_of(apache_config, topic, recalled=True).build_part("write", "0", None)
     zombie.write_batch([])  # takes its writer over, writes nothing
     poll_until(published_of(apache_config, topic).build_part("recall", "0", None), bool)
+    zombie.write_batch([batch(topic, ["late"])])
     with pytest.raises(TerminalError, match="another process has taken over"):
-        zombie.write_batch([batch(topic, ["late"])])
+        zombie.snapshot()
     successor = sink_of(apache_config, topic, recalled=True).build_part("write", "0", None)
     successor.write_batch([batch(topic, ["good"])])
     wait_until(lambda: committed_ids(apache_config, topic) == ["good"], "the successor's commit")

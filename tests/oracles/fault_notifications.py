@@ -123,9 +123,11 @@ def episodes(log: list[LogRow], rules: Rules) -> list[Episode]:
     """Incidents: root faults and what joined them, in event-time order."""
     found: list[Episode] = []
     faults: dict[str, dict[str, Any]] = {}
+    before: list[dict[str, Any]] = []
     for each in log:
-        if each.stream != "network_fault":
+        if each.stream != "network_fault" or each.row in before:  # the same event, told again
             continue
+        before.append(each.row)
         name, time = each.row["fault_id"], each.time
         home = next((episode for episode in found if name in episode.members), None)
         if each.row["state"] == "cleared":
@@ -150,7 +152,8 @@ def episodes(log: list[LogRow], rules: Rules) -> list[Episode]:
             home = min(homes, key=lambda e: (e.opened, e.name), default=None)
             if home is None:
                 home = Episode(hashed(f"{name}|{time}", 8), name, row, time)
-                found.append(home)
+                # raised, cleared and raised again in one moment: the last opening stands for all
+                found = [*(e for e in found if e.name != home.name), home]
         if home is not None:
             home.fault_count += name not in home.members
             home.members[name] = row

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.operators.decode import DecodeSpec, decode_block
+from flows.operators.watermark import NEVER
 from schemas.blocks import RecordBlock
 from schemas.formats import decoder_for
 
@@ -95,7 +96,7 @@ def decoded(form: str, sent: list[Sent], sizes: list[int]) -> Found:
         batch, letters, counted = decode_block(block, SPEC)
         times = batch.rows["event_time"].cast(pl.Int64).to_list()
         assert batch.max_event_time == max(times, default=None)
-        assert batch.rows["_seen"].to_list() == [max(times[:at], default=None) for at in range(len(times))]
+        assert batch.rows["_seen"].to_list() == [max(times[:at], default=NEVER) for at in range(len(times))]
         frames.append(batch.rows.drop("_seen"))
         if letters is not None:
             assert letters.rejected

@@ -1,4 +1,4 @@
-"""Compiles everything that is compiled on first use: `python -m connectors.warm`.
+"""Compiles everything that is compiled on first use: `python -m flows.warm`.
 
 numba keeps the machine code beside the sources, so a machine needs this once, and again after a kernel has changed. A
 worker that finds nothing compiled does it itself, and its first records wait for that.
@@ -10,6 +10,7 @@ import sys
 import time
 
 from connectors.kafka.reader import warm_up as warm_up_reader
+from flows.operators.presence import warm_up as warm_up_presence
 from schemas.codec import warm_up as warm_up_codec
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     began = time.monotonic()
     warm_up_codec()
     warm_up_reader()
+    warm_up_presence()
     print(f"kernels are compiled ({time.monotonic() - began:.1f} s)", file=sys.stderr)  # noqa: T201
 
 
