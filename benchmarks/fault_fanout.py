@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,18 +32,16 @@ import numpy as np
 import orjson
 import polars as pl
 import psutil
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.apache_kafka import kafka_libraries
 from connectors.broker import ApacheKafka
 from connectors.kafka import KafkaConfig, create_topics
-from connectors.kafka.reader import BEGINNING, Reader, open_client
 from connectors.metrics import read_counters
 from connectors.topics import load_topics
 from flows.topic_plan import planned_partitions
 from privacy import Keyring
-from schemas.blocks import RecordBlock
-from schemas.codec import CanonicalDecoder, Encoder
+from schemas.codec import Encoder
 from schemas.contracts import contract
 
 FLOW = "fault-notifications"
@@ -50,6 +49,9 @@ PER_SITE = 100
 CELLS_PER_SITE = 3
 PARTITIONS = 4
 CHUNK = 50_000
+USAGE_POOL = 200_000
+SLICES_PER_SECOND = 20
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 PATIENCE_SECONDS = 900.0
 
 
@@ -130,32 +132,31 @@ _CRM_GIVEN = frozenset(
 class Readable:
     """Reads the topic that the customers prefer and knows how many notifications of each fault can be read."""
 
-    def __init__(self, kafka: KafkaConfig) -> None:
-        client = open_client(kafka)
-        self._readers: list[Reader] = [
-            client.reader("notifications.sms", partition, BEGINNING, 10_000) for partition in range(PARTITIONS)
-        ]
-        self._decoder = CanonicalDecoder(contract("notification"), None)
-        self._counts: dict[str, int] = {}
-        self._decoder.decode(RecordBlock.from_records("", 0, [(None, b"{}")]))  # compiled before the clock runs
+    def __init__(self, brokers: str) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": "fault-fanout",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.queue.backoff.ms": 10,
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        beginning = [TopicPartition("notifications.sms", partition, 0) for partition in range(PARTITIONS)]
+        self._consumer.assign(beginning)
+        self._counts: Counter[str] = Counter()
 
     def wait_for(self, fault: str, count: int, seconds: float) -> float:
         """When `count` notifications of a fault were readable, on the monotonic clock."""
         deadline = time.monotonic() + seconds
-        while self._counts.get(fault, 0) < count:
+        while self._counts[fault] < count:
             if time.monotonic() > deadline:
-                raise SystemExit(f"{fault}: {self._counts.get(fault, 0)} of {count} notifications after {seconds} s")
-            if not self._read():
-                time.sleep(0.001)
+                raise SystemExit(f"{fault}: {self._counts[fault]} of {count} notifications after {seconds} s")
+            messages = self._consumer.consume(10_000, 0.002)
+            values = [message.value() for message in messages if message.error() is None]
+            self._counts.update(orjson.loads(value)["fault_id"] for value in values if value)
         return time.monotonic()
-
-    def _read(self) -> bool:
-        blocks = [block for reader in self._readers if len(block := reader.read())]
-        for block in blocks:
-            faults = self._decoder.decode(block).rows["fault_id"]
-            for fault, count in faults.value_counts().iter_rows():
-                self._counts[fault] = self._counts.get(fault, 0) + count
-        return bool(blocks)
 
 
 def main() -> None:
@@ -175,7 +176,7 @@ def main() -> None:
         _await_records(counters, "network.topology", telco.sites * (CELLS_PER_SITE + 1) + 2)
         loaded = _resident(worker)
         stack.enter_context(_usage(telco, brokers, options.rate))
-        readable, producer = Readable(kafka), Producer({"bootstrap.servers": brokers, "linger.ms": 0})
+        readable, producer = Readable(brokers), Producer({"bootstrap.servers": brokers, "linger.ms": 0})
         time.sleep(options.warm_seconds)
         sites = range(telco.sites - 1, telco.sites - 1 - options.faults, -1)
         small = [_fault(producer, readable, f"F{site}", f"S{site}", PER_SITE) for site in sites]
@@ -220,15 +221,20 @@ def _usage(telco: Telco, brokers: str, rate: int) -> Iterator[None]:
 
 
 def _produce_usage(telco: Telco, brokers: str, rate: int, stop: Event) -> None:
-    producer, random = _producer(brokers), np.random.default_rng(1)
-    encoder = Encoder(contract("usage_event"), None, "usage_event")
-    slices, serial, began = 20, 0, time.monotonic()
+    # Written once and sent again with other times and ids: the machine is to be loaded with reading, not with writing.
+    rows = telco.usage_rows(np.random.default_rng(1), USAGE_POOL, 0)
+    written = Encoder(contract("usage_event"), None, "usage_event").encode(rows)
+    written_at = rows["event_time"][0].strftime(TIME_FORMAT).encode()
+    producer, sent, began = _producer(brokers), 0, time.monotonic()
     while not stop.is_set():
-        for value in encoder.encode(telco.usage_rows(random, rate // slices, serial)):
+        now = _now().strftime(TIME_FORMAT).encode()
+        for _ in range(rate // SLICES_PER_SECOND):
+            turn, number = divmod(sent, USAGE_POOL)
+            value = written[number].replace(written_at, now).replace(b'"u', b'"%d-u' % turn, 1)
             _produce(producer, "usage.events", value)
-        serial += rate // slices
+            sent += 1
         producer.poll(0)
-        time.sleep(max(0.0, began + serial / rate - time.monotonic()))
+        time.sleep(max(0.0, began + sent / rate - time.monotonic()))
 
 
 @contextmanager

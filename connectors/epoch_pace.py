@@ -40,6 +40,11 @@ class EpochPace:
         self._began = self._clock()
         self._has_looked, self._leaves_one_out = self._leaves_one_out, False
 
+    @property
+    def ends_now(self) -> bool:
+        """Whether Bytewax ends the epoch with the look that the part takes now."""
+        return self._seconds > 0 and self._clock() >= self._began + self._seconds - SLACK_SECONDS
+
     def awake_at(self, pause_seconds: float) -> float:
         """When to look again, in seconds since the Unix epoch, for a part that has looked and wants a pause."""
         now, has_looked = self._clock(), self._has_looked

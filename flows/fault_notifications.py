@@ -84,7 +84,7 @@ class FaultConfig:
         retention_seconds: How long closed incidents, and presence beyond the window, are kept for late rows.
     """
 
-    shards: int = 8
+    shards: int = 4
     writers: int = 2
     presence_window_seconds: int = 1800
     hold_down_seconds: int = 0

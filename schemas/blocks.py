@@ -85,8 +85,8 @@ class RecordBlock:
         n = len(records)
         at = np.asarray(offsets if offsets is not None else range(first_offset, first_offset + n), np.int64)
         stamps = np.broadcast_to(np.asarray(timestamps_ms, np.int64), (n,)).copy()
-        keys, key_ends, key_null = _column([key for key, _ in records])
-        values, value_ends, value_null = _column([value for _, value in records])
+        keys, key_ends, key_null = pack([key for key, _ in records])
+        values, value_ends, value_null = pack([value for _, value in records])
         return cls(
             topic,
             partition,
@@ -105,7 +105,8 @@ class RecordBlock:
         )
 
 
-def _column(cells: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+def pack(cells: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """Cells back to back in one buffer, where each begins and the last one ends (n + 1), and which are null."""
     ends = np.zeros(len(cells) + 1, np.int64)
     np.cumsum([len(cell or b"") for cell in cells], out=ends[1:])
     null = np.fromiter((cell is None for cell in cells), np.bool_, len(cells))

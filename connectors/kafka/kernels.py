@@ -23,6 +23,12 @@ _memcpy = types.ExternalFunction("memcpy", _int64(_int64, _int64, _int64))
 _timestamp = types.ExternalFunction("rd_kafka_message_timestamp", _int64(_int64, _int64))
 _message_headers = types.ExternalFunction("rd_kafka_message_headers", types.int32(_int64, _int64))
 _destroy = types.ExternalFunction("rd_kafka_message_destroy", types.void(_int64))
+_produceva = types.ExternalFunction("rd_kafka_produceva", _int64(_int64, _int64, _int64))
+_error_code = types.ExternalFunction("rd_kafka_error_code", types.int32(_int64))
+_error_destroy = types.ExternalFunction("rd_kafka_error_destroy", types.void(_int64))
+_PART = librdkafka.PART_WORDS
+_TOPIC, _PARTITION, _FLAGS = librdkafka.TOPIC_PART, librdkafka.PARTITION_PART, librdkafka.FLAGS_PART
+_KEY, _VALUE, _HEADER, _COPY = librdkafka.KEY_PART, librdkafka.VALUE_PART, librdkafka.HEADER_PART, librdkafka.COPY_FLAG
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -65,9 +71,58 @@ def destroy(messages: NDArray[np.int64], count: int) -> None:
         _destroy(messages[i])
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def produce(
+    handle: int,
+    topic: int,
+    partitions: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    values: NDArray[np.int64],
+    headers: NDArray[np.int64],
+    header_ends: NDArray[np.int64],
+    parts: NDArray[np.int64],
+    outcome: NDArray[np.int64],
+) -> None:
+    """Hand records to librdkafka, which copies them, from `outcome[0]` on.
+
+    Args:
+        handle: The producer.
+        topic: Its `rd_kafka_topic_t`.
+        partitions: The partition of each record.
+        keys: Address and size of each key, address 0 for null. (n, 2).
+        values: The same of each value.
+        headers: Addresses of name and value, and the value's size, of every header. (m, 3).
+        header_ends: Where the headers of each record begin and the last one's end. n + 1.
+        parts: Room for the parts of a record: 5 and its headers, in words of `PART_WORDS`.
+        outcome: Becomes how many records were taken, and the error code of the one that was not, 0 for none.
+    """
+    outcome[1] = 0
+    while outcome[0] < len(partitions):
+        row = outcome[0]
+        parts[0], parts[1] = _TOPIC, topic
+        parts[_PART], parts[_PART + 1] = _PARTITION, partitions[row]
+        parts[2 * _PART], parts[2 * _PART + 1] = _FLAGS, _COPY
+        parts[3 * _PART], parts[3 * _PART + 1], parts[3 * _PART + 2] = _KEY, keys[row, 0], keys[row, 1]
+        parts[4 * _PART], parts[4 * _PART + 1], parts[4 * _PART + 2] = _VALUE, values[row, 0], values[row, 1]
+        count = 5
+        for header in range(header_ends[row], header_ends[row + 1]):
+            at = count * _PART
+            parts[at], parts[at + 1] = _HEADER, headers[header, 0]
+            parts[at + 2], parts[at + 3] = headers[header, 1], headers[header, 2]
+            count += 1
+        error = _produceva(handle, parts.ctypes.data, count)
+        if error != 0:
+            outcome[1] = _error_code(error)
+            _error_destroy(error)
+            return
+        outcome[0] += 1
+
+
 def warm_up() -> None:
     """Load (or, the first time on a machine, compile) the kernels, so that no message waits for it."""
     none: Any = np.zeros(0, np.int64)
+    pairs: Any = np.zeros((0, 2), np.int64)
+    produce(0, 0, none, pairs, pairs, np.zeros((0, 3), np.int64), np.zeros(1, np.int64), none, np.zeros(2, np.int64))
     gather(none, 0, np.zeros((0, _WORDS), np.int64), np.zeros((0, 2), np.int64), 0)
     copy(none, np.zeros(1, np.int64), np.zeros(0, np.uint8))
     destroy(none, 0)

@@ -1,7 +1,7 @@
 """The C interface of the librdkafka that the confluent-kafka wheel carries.
 
-Only what reading in blocks needs. Signatures and the layout of `rd_kafka_message_t` are public (rdkafka.h) and stable
-within librdkafka 1.x and 2.x.
+Only what reading and writing in blocks needs. Signatures and the layouts of `rd_kafka_message_t` and `rd_kafka_vu_t`
+are public (rdkafka.h) and stable within librdkafka 1.x and 2.x.
 
 Importing raises OSError where the library is not to be found, as in a source build of confluent-kafka.
 """
@@ -21,9 +21,15 @@ from schemas.errors import TerminalError
 
 MESSAGE_WORDS = 9
 """rd_kafka_message_t in 8-byte words: err, topic, partition, payload, len, key, key_len, offset, private."""
+PART_WORDS = 9
+"""rd_kafka_vu_t, one part of what is produced, in 8-byte words: its kind, and up to 64 bytes that depend on it."""
+TOPIC_PART, PARTITION_PART, VALUE_PART, KEY_PART, FLAGS_PART, HEADER_PART = 2, 3, 4, 5, 7, 9
+"""Kinds of part (rd_kafka_vtype_t)."""
+COPY_FLAG = 2
+"""librdkafka keeps a copy of what it is given (RD_KAFKA_MSG_F_COPY)."""
 
 _ERROR_SIZE = 512
-_CONSUMER_TYPE = 1
+_PRODUCER_TYPE, _CONSUMER_TYPE = 0, 1
 _POINTER = ctypes.c_void_p
 
 
@@ -67,6 +73,14 @@ _header_get_all = _bind(
     ctypes.POINTER(_POINTER),
     ctypes.POINTER(ctypes.c_size_t),
 )
+_error_code = _bind("rd_kafka_error_code", ctypes.c_int, _POINTER)
+_error_destroy = _bind("rd_kafka_error_destroy", None, _POINTER)
+_init_transactions = _bind("rd_kafka_init_transactions", _POINTER, _POINTER, ctypes.c_int)
+_begin_transaction = _bind("rd_kafka_begin_transaction", _POINTER, _POINTER)
+_commit_transaction = _bind("rd_kafka_commit_transaction", _POINTER, _POINTER, ctypes.c_int)
+_abort_transaction = _bind("rd_kafka_abort_transaction", _POINTER, _POINTER, ctypes.c_int)
+_clusterid = _bind("rd_kafka_clusterid", _POINTER, _POINTER, ctypes.c_int)
+_mem_free = _bind("rd_kafka_mem_free", None, _POINTER, _POINTER)
 _watermarks = _bind(
     "rd_kafka_get_watermark_offsets",
     ctypes.c_int,
@@ -103,6 +117,51 @@ def consumer_handle(settings: Mapping[str, str]) -> int:
     Raises:
         TerminalError: librdkafka knows no such setting, or refuses its value; the value is not shown.
     """
+    return _handle(_CONSUMER_TYPE, settings)
+
+
+def producer_handle(settings: Mapping[str, str]) -> int:
+    """Make a producer handle; as `consumer_handle`."""
+    return _handle(_PRODUCER_TYPE, settings)
+
+
+def know_the_cluster(handle: int, milliseconds: int) -> bool:
+    """Wait until the handle knows a broker; returns False when the time is over."""
+    name = _clusterid(handle, milliseconds)
+    if name:
+        _mem_free(handle, name)
+    return bool(name)
+
+
+def init_transactions(handle: int, milliseconds: int) -> int:
+    """Take the transactional id; returns librdkafka's error code, 0 for none."""
+    return _code_of(_init_transactions(handle, milliseconds))
+
+
+def begin_transaction(handle: int) -> int:
+    """Begin a transaction; returns the error code."""
+    return _code_of(_begin_transaction(handle))
+
+
+def commit_transaction(handle: int, milliseconds: int) -> int:
+    """Send what is queued and commit it; returns the error code."""
+    return _code_of(_commit_transaction(handle, milliseconds))
+
+
+def abort_transaction(handle: int, milliseconds: int) -> int:
+    """Give the transaction up; returns the error code."""
+    return _code_of(_abort_transaction(handle, milliseconds))
+
+
+def _code_of(error: int | None) -> int:
+    if not error:
+        return 0
+    code = int(_error_code(error))
+    _error_destroy(error)
+    return code
+
+
+def _handle(kind: int, settings: Mapping[str, str]) -> int:
     error = ctypes.create_string_buffer(_ERROR_SIZE)
     conf = _conf_new()
     for key, value in settings.items():
@@ -112,7 +171,7 @@ def consumer_handle(settings: Mapping[str, str]) -> int:
     # messages wait in the main queue until `poll`, so that no thread of librdkafka ever runs Python
     _conf_set(conf, b"log.queue", b"true", error, _ERROR_SIZE)
     _conf_set_log_cb(conf, _log)
-    handle = _new(_CONSUMER_TYPE, conf, error, _ERROR_SIZE)
+    handle = _new(kind, conf, error, _ERROR_SIZE)
     if not handle:
         _conf_destroy(conf)
         raise TerminalError("librdkafka refuses these settings together: check SIGNALBOX_KAFKA_… variables")

@@ -47,7 +47,8 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
             epoch have no other bound.
         block_rows: At most this many records in a block.
         poll_seconds: How soon to look again when all that is known was read. Half of it is added to what a record
-            waits, on average; a longer one makes fewer and thicker blocks under steady load. A backlog does not wait.
+            waits, on average; a longer one makes fewer and thicker blocks under steady load, and leaves what comes
+            at the end of an epoch to the next. A backlog does not wait.
         live_seconds: A block that ends with a record younger than this, by Kafka's timestamp, counts as caught up.
             Under load a live stream is always a little behind; waiting for it would hold up every decision by
             `max_delay`. Not with `until_caught_up`: there only the end is the end.
@@ -163,6 +164,10 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         if self._rows >= self._rows_per_epoch or self._bytes >= _BYTES_PER_EPOCH:
             self._pause_seconds = POLL_SECONDS
             self._lag.show(self._reader.end, self._next_offset)
+            return []
+        if self._pace.ends_now and self._poll_seconds > POLL_SECONDS:
+            # what is not urgent would only hold up the close
+            self._pause_seconds = POLL_SECONDS
             return []
         block = self._reader.read()
         self._rows += len(block)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-
-from confluent_kafka import KafkaException, Producer
+from typing import Protocol
 
 from connectors.kafka.config import KafkaConfig
-from connectors.kafka.errors import error_from
 from connectors.kafka.logs import LOGGER
 from connectors.kafka.output import OutputBatch
 from schemas.errors import SignalboxError
@@ -17,7 +15,22 @@ from schemas.errors import SignalboxError
 _INIT_SECONDS = 60.0
 _COMMIT_SECONDS = 30.0
 _ABORT_SECONDS = 5.0
-_ROOM_SECONDS = 0.05
+
+
+class TransactionalClient(Protocol):
+    """A producer with a transactional id. Every call raises `SignalboxError`; the client's own errors stay inside."""
+
+    def init(self, seconds: float) -> None:
+        """Take the id: fence every older holder."""
+        ...
+
+    def begin(self) -> None: ...  # noqa: D102
+    def produce(self, batch: OutputBatch) -> None:
+        """Queue all records of a batch; waits while the queue is full."""
+        ...
+
+    def commit(self, seconds: float) -> None: ...  # noqa: D102
+    def abort(self, seconds: float) -> None: ...  # noqa: D102
 
 
 class Writer:
@@ -37,13 +50,8 @@ class Writer:
 
     def __init__(self, config: KafkaConfig, transactional_id: str) -> None:
         self.transactional_id = transactional_id
-        self._producer = Producer({**config.producer(), "transactional.id": transactional_id}, logger=LOGGER)
-        try:
-            # a client that asks for its coordinator before it knows a broker asks again after half a second only
-            self._producer.list_topics(timeout=_INIT_SECONDS)
-            self._producer.init_transactions(_INIT_SECONDS)
-        except KafkaException as error:
-            raise self._error(error) from error
+        self._client = open_producer(config, transactional_id)
+        self._client.init(_INIT_SECONDS)
 
     def publish(self, batches: Sequence[OutputBatch]) -> None:
         """Publish all records of some batches in one transaction, and commit it.
@@ -56,28 +64,27 @@ class Writer:
             TerminalError: Another process has taken over, or a record is larger than its topic takes.
         """
         try:
-            self._producer.begin_transaction()
+            self._client.begin()
             for batch in batches:
-                self._produce(batch)
-            self._producer.commit_transaction(_COMMIT_SECONDS)
-        except KafkaException as error:
-            with contextlib.suppress(KafkaException):
-                self._producer.abort_transaction(_ABORT_SECONDS)
-            raise self._error(error) from error
+                self._client.produce(batch)
+            self._client.commit(_COMMIT_SECONDS)
+        except SignalboxError:
+            with contextlib.suppress(SignalboxError):
+                self._client.abort(_ABORT_SECONDS)
+            raise
 
-    def _produce(self, batch: OutputBatch) -> None:
-        produce, topic = self._producer.produce, batch.topic
-        columns = zip(batch.values, batch.keys, batch.partitions.tolist(), batch.record_headers(), strict=True)
-        for value, key, partition, headers in columns:
-            while True:
-                try:
-                    produce(topic, value, key, partition, headers=headers)
-                    break
-                except BufferError:  # the client's queue is full: let it send
-                    self._producer.poll(_ROOM_SECONDS)
 
-    def _error(self, cause: KafkaException) -> SignalboxError:
-        return error_from(f"writer {self.transactional_id}", cause)
+def open_producer(config: KafkaConfig, transactional_id: str) -> TransactionalClient:
+    """The fastest producer that this machine can load; both publish the same (tests/contract/test_kafka_sink.py)."""
+    try:
+        from connectors.kafka.block_producer import BlockProducer
+    except (ImportError, OSError, RuntimeError) as error:  # no such library here, or numba cannot compile
+        LOGGER.warning("Kafka is written message by message, at a fifth of the speed: %s", error)
+    else:
+        return BlockProducer(config, transactional_id)
+    from connectors.kafka.message_producer import MessageProducer
+
+    return MessageProducer(config, transactional_id)
 
 
 _handed_over: dict[tuple[str, str], Writer] = {}

@@ -128,6 +128,7 @@ class _TablesPartition(StatefulSinkPartition[TableRows | Tick, SinkState]):
             for value in values:
                 if isinstance(value, TableRows):
                     self._writer.append(value.table, value.rows)
+            self._writer.write_early()
 
     def snapshot(self) -> SinkState:
         with disk_errors_as_transient(self._data_dir):

@@ -59,6 +59,7 @@ class TableWriter:
         self._staged = self._visible
         self._buffers: dict[str, list[pl.DataFrame]] = {}
         self._buffered = 0
+        self._wrote_early = False
         self._retired_since: dict[tuple[str, str], float] = {}
         self._note_retired()
         self._files = BackgroundFiles()
@@ -81,6 +82,12 @@ class TableWriter:
         if self._buffered > self._buffer_rows:
             self._write_buffers()
 
+    def write_early(self) -> None:
+        """Begin to write what was taken, once between two commits, so that the commit need not wait for the disk."""
+        if self._buffers and not self._wrote_early:
+            self._wrote_early = True
+            self._write_buffers()
+
     def stage(self) -> int:
         """Write all rows taken, and the manifest that lists them, where no reader looks.
 
@@ -91,6 +98,7 @@ class TableWriter:
             TerminalError: Another process has taken over.
         """
         self._write_buffers()
+        self._wrote_early = False
         written = self._files.drain()
         merge = self._compactor.finished()
         changed = written.keys() | ({merge.table} if merge else set())

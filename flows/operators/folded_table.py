@@ -2,7 +2,7 @@
 
 New rows are appended to an open part; when it passes a limit, or snapshots have carried it often enough, it is folded
 (grouped and merged by the owner's function) and written as an immutable segment, and segments of similar size are
-merged. A snapshot is the list of
+merged in the background. A snapshot is the list of
 segments and the bytes of the open part, so it costs what changed and not what exists. It does not wait for the disk:
 of a segment that is not durable yet it names the durable ones that were merged into it, and holds the other rows.
 
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import polars as pl
@@ -48,7 +49,8 @@ class FoldSpec:
 
     Attributes:
         schema: Column names and types.
-        fold: Merges rows of equal identity; must be idempotent, and equal however rows are grouped beforehand.
+        fold: Merges rows of equal identity; must be idempotent, and equal however rows are grouped beforehand. Runs in
+            another thread too.
         open_rows: When the open part is folded into a segment.
         growth: A segment is merged with the next older one unless that one is this many times as large.
     """
@@ -102,7 +104,7 @@ class _Origins:
         return sum(piece.frame.height for piece in self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Segment:
     frame: pl.DataFrame
     name: str
@@ -124,6 +126,7 @@ class FoldedTable:
     def __init__(self, spec: FoldSpec, store: SegmentStore, resume: TableState | None = None) -> None:
         self._spec, self._store = spec, store
         self._segments: list[_Segment] = []
+        self._merging: tuple[list[_Segment], Future[pl.DataFrame]] | None = None
         self._open: list[_Piece] = []
         self._open_rows = 0
         self._open_frame: pl.DataFrame | None = None  # all of it, once somebody has asked
@@ -181,6 +184,7 @@ class FoldedTable:
 
         With `may_return` a snapshot does not wait for that: until it is done, a successor may find the rows again.
         """
+        self._finish_merge(wait=True)
         segments, self._segments = self._segments, []
         for segment in segments:
             left = segment.frame.filter(keep)
@@ -194,6 +198,7 @@ class FoldedTable:
 
     def snapshot(self) -> TableState:
         """Say what makes up the table."""
+        self._finish_merge()
         waiting = _Origins()
         # the newest first: what was handed to the disk before something durable is durable as well
         for segment in reversed(self._segments):
@@ -214,15 +219,46 @@ class FoldedTable:
         self._push(pieces)
 
     def _push(self, pieces: list[_Piece]) -> None:
-        origins = _Origins(pieces=tuple(pieces))
         frame = self._spec.fold(stack([piece.frame for piece in pieces]))
-        while self._segments and self._segments[-1].frame.height < self._spec.growth * frame.height:
-            older = self._segments.pop()
-            frame = self._spec.fold(stack([older.frame, frame]))
-            origins = older.settled().then(origins)
+        origins = _Origins(pieces=tuple(pieces))
+        held = origins.rows + sum(
+            each.origins.rows for each in self._segments if each.origins and not each.durable.done()
+        )
         # more rows than these are not held twice: then the next snapshot waits for the disk
-        bounded = origins.rows <= _WAITING_PARTS * self._spec.open_rows
+        bounded = held <= _WAITING_PARTS * self._spec.open_rows
         self._segments.append(self._written(frame, origins if bounded else None))
+        self._finish_merge()
+        self._start_merge()
+
+    def _start_merge(self) -> None:
+        """Merge the newest segments in the background, as many as are of similar size; one merge at a time."""
+        if self._merging is not None:
+            return
+        inputs: list[_Segment] = []
+        rows = 0
+        for segment in reversed(self._segments):
+            if inputs and segment.frame.height >= self._spec.growth * rows:
+                break
+            inputs.insert(0, segment)
+            rows += segment.frame.height
+        if len(inputs) > 1:
+            frames = [segment.frame for segment in inputs]
+            self._merging = (inputs, _merger().submit(lambda: self._spec.fold(stack(frames))))
+
+    def _finish_merge(self, *, wait: bool = False) -> None:
+        """Put a merged segment in the place of its inputs, when it is there and they are durable."""
+        if self._merging is None:
+            return
+        inputs, merged = self._merging
+        if not wait and not (merged.done() and all(segment.durable.done() for segment in inputs)):
+            return
+        for segment in inputs:
+            segment.durable.result()
+        at = self._segments.index(inputs[0])
+        # until it is durable itself, its inputs are named: newer segments may be durable before it
+        names = _Origins(tuple(segment.name for segment in inputs))
+        self._segments[at : at + len(inputs)] = [self._written(merged.result(), names)]
+        self._merging = None
 
     def _written(self, frame: pl.DataFrame, origins: _Origins | None) -> _Segment:
         return _Segment(frame, *self._store.write(frame), origins)
@@ -234,6 +270,11 @@ class FoldedTable:
             self._segments.append(_Segment(self._store.read(name), name, done, None))
         self._open = [_Piece(pl.read_ipc_stream(io.BytesIO(encoded)), encoded) for encoded in state.open_part]
         self._open_rows = sum(piece.frame.height for piece in self._open)
+
+
+@lru_cache(maxsize=1)
+def _merger() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="merge")
 
 
 def _to_bytes(frame: pl.DataFrame) -> bytes:

@@ -86,7 +86,8 @@ class MatchFaults:
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[tuple[int, int]]] = field(init=False, default_factory=dict)  # incident → touched_at, customer
-    _unsettled: dict[str, list[Uses]] = field(init=False, default_factory=dict)  # by topic
+    _unplaced: list[Uses] = field(init=False, default_factory=list)  # not in the state's presence yet
+    _uncounted: dict[str, list[Uses]] = field(init=False, default_factory=dict)  # by topic; repeated ones among them
     _evaluated_until: int = field(init=False, default=NEVER)
     _forgotten_until: int = field(init=False, default=NEVER)
     _newest_ms: int = field(init=False, default=-1)  # Kafka's time of the newest row that was taken in
@@ -116,14 +117,15 @@ class MatchFaults:
                 self._recall(value)
         self._advance()
         if self._marks.finished:
-            self._settle()
+            self._count()
             self._report()
         out, self._out = self._out, []
         return out
 
     def snapshot(self) -> MatchSnapshot:
         """Everything that a successor needs."""
-        self._settle()
+        self._place()
+        self._count()
         progress = (dict(self._marks.seen), self._evaluated_until, self._forgotten_until)
         return self.state.snapshot(self.place, *progress, *self._recalling.snapshot(self.state.next_sequence))
 
@@ -142,7 +144,7 @@ class MatchFaults:
         self._marks.observe(batch.origin, batch.max_event_time, caught_up=batch.caught_up, finished=batch.finished)
 
     def _take_usage(self, batch: Batch) -> None:
-        """Set late rows aside and keep the others for `_settle`. Numpy, for it runs for every slice of every batch."""
+        """Set late rows aside and keep the others for `_place` and `_count`."""
         rows, uses = batch.rows, Uses.of(batch.rows)
         newest = np.maximum(rows["_seen"].to_numpy(), self._marks.seen.get(batch.origin, NEVER))
         late = uses.time < newest - self.spec.lateness
@@ -150,7 +152,8 @@ class MatchFaults:
             self._out.append(LateRows(batch.origin, take(rows, late)))
             self.state.counts[batch.origin.topic, "late"] += int(late.sum())
             uses = uses.take(~late)
-        self._unsettled.setdefault(batch.origin.topic, []).append(uses)
+        self._unplaced.append(uses)
+        self._uncounted.setdefault(batch.origin.topic, []).append(uses)
         hits = self.state.in_a_footprint(uses.cell)
         if hits.any():
             self._hit(uses.take(hits))
@@ -169,12 +172,10 @@ class MatchFaults:
             self._hits.setdefault(name, []).extend(news)
 
     def _take_incidents(self, update: IncidentUpdate) -> None:
-        # the network may have come less far than we have: what we have forgotten must not be told once more
-        forgotten = self._forgotten_until - self.spec.retention
-        known = self.state.incidents
-        incidents = [each for each in update.incidents if each.closed_at >= forgotten or each.incident_id in known]
+        # the network may have come less far than we have: what was forgotten must not be told once more
+        incidents = [each for each in update.incidents if each.incident_id not in self.state.forgotten]
         if incidents:
-            self._settle()
+            self._place()
             for incident in incidents:
                 # usage may be ahead of the network: what it touched may not have been in the footprint by then
                 before = self.state.incidents.get(incident.incident_id)
@@ -238,12 +239,17 @@ class MatchFaults:
 
     # Keeping house
 
-    def _settle(self) -> None:
-        """Take usage that was kept into presence, and find repeated events; once an epoch, or when it is asked for."""
-        pending, self._unsettled = self._unsettled, {}
+    def _place(self) -> None:
+        """Take usage that was kept into presence; once an epoch, and when an incident asks who was where."""
+        pending, self._unplaced = self._unplaced, []
+        if pending:
+            self.state.presence.add(Uses.together(pending))
+
+    def _count(self) -> None:
+        """Find out which of the usage events that were kept repeat others; once an epoch."""
+        pending, self._uncounted = self._uncounted, {}
         for topic, parts in pending.items():
             uses = Uses.together(parts)
-            self.state.presence.add(uses)
             repeated = self.state.events.add(uses)
             self.state.counts[topic, "used"] += len(uses) - repeated
             self.state.counts[topic, "duplicate"] += repeated

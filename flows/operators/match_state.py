@@ -22,6 +22,7 @@ from flows.operators.watermark import FOREVER
 from schemas.frames import stack
 
 FORMAT = 1
+MOST_FORGOTTEN = 1000
 _TOUCHED: dict[str, pl.DataType] = {"incident": pl.String(), "customer": pl.UInt64(), "touched_at": pl.Int64()}
 TOLD: dict[str, pl.DataType] = {
     "incident": pl.String(),
@@ -52,6 +53,7 @@ class MatchSnapshot:
     recall_from: int
     recalled: pl.DataFrame | None
     next_sequence: int
+    forgotten: tuple[str, ...]
     tables: dict[str, TableState]
     counts: dict[tuple[str, str], int]
 
@@ -67,6 +69,7 @@ class MatchState:
         touched: Incident → customer who used its footprint → since when that counts.
         told: Incident → what became of each affected customer (TOLD).
         incidents: By id.
+        forgotten: Ids of incidents that were told and forgotten, the newest `MOST_FORGOTTEN`, oldest first.
         next_sequence: The number of the shard's next notification.
         counts: (topic, outcome) → records, not yet reported.
     """
@@ -80,6 +83,7 @@ class MatchState:
     told: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
     touched: dict[str, dict[int, int]] = field(init=False, default_factory=dict)
     incidents: dict[str, Incident] = field(init=False, default_factory=dict)
+    forgotten: dict[str, None] = field(init=False, default_factory=dict)
     next_sequence: int = field(init=False, default=0)
     counts: Counter[tuple[str, str]] = field(init=False, default_factory=Counter)
     _told_table: FoldedTable = field(init=False)
@@ -107,6 +111,7 @@ class MatchState:
         if self.resume:
             self.counts.update(self.resume.counts)
             self.next_sequence = self.resume.next_sequence
+            self.forgotten = dict.fromkeys(self.resume.forgotten)
         for name, pickled in self._incident_table.folded().iter_rows():
             self.incidents[name] = pickle.loads(pickled)  # noqa: S301  our own snapshot, in a directory of mode 0700
         for name, customer, touched_at in self._touched_table.folded().select(*_TOUCHED).iter_rows():
@@ -190,10 +195,11 @@ class MatchState:
         return [self.incidents[name] for name in sorted(names)]
 
     def expire(self, before: int) -> None:
-        """Forget incidents closed before a time, and all that belongs to them."""
+        """Forget incidents closed before a time, and all that belongs to them but their names."""
         gone = [name for name, incident in self.incidents.items() if incident.closed_at < before]
         if not gone:
             return
+        self.forgotten = dict.fromkeys([*self.forgotten, *gone][-MOST_FORGOTTEN:])
         for name in gone:
             del self.incidents[name]
             self.touched.pop(name, None)
@@ -226,7 +232,8 @@ class MatchState:
         """Make every table durable and name its parts."""
         tables = {name: table.snapshot() for name, table in self._tables().items()}
         progress = (seen, evaluated_until, forgotten_until, recall_from, recalled, self.next_sequence)
-        return MatchSnapshot(FORMAT, place, *progress, tables, dict(self.counts))
+        forgotten = tuple(self.forgotten)
+        return MatchSnapshot(FORMAT, place, *progress, forgotten, tables, dict(self.counts))
 
     def _tables(self) -> dict[str, FoldedTable]:
         return {

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from schemas.codec.kernel import Bytes, Longs, gather
 from schemas.contracts import TIMESTAMP, Contract
 from schemas.errors import TerminalError
+from schemas.frames import integers
 
 # kinds of column
 NUMBER, BOOLEAN, TIME, TEXT, TEXTS = range(5)
@@ -118,15 +119,17 @@ def from_frame(contract: Contract, frame: pl.DataFrame) -> Cells:
         if kind == TEXT:
             numbers[i], lengths[i] = ends[:-1] + used, np.diff(ends)
         elif kind == TEXTS:
-            lengths[i] = series.list.len().fill_null(0).to_numpy()
+            counts = series.list.len()
+            lengths[i] = (counts.fill_null(0) if series.null_count() else counts).to_numpy()
             numbers[i] = np.cumsum(lengths[i]) - lengths[i] + item_count
             items.append(np.column_stack([ends[:-1] + used, np.diff(ends)]))
             item_count += len(texts)
         else:
-            numbers[i] = series.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+            numbers[i] = integers(series)
         if kind in (TEXT, TEXTS):
             used += len(data)
-        lengths[i][series.is_null().to_numpy()] = NULL
+        if series.null_count():
+            lengths[i][series.is_null().to_numpy()] = NULL
     values = np.concatenate(buffers) if buffers else np.empty(0, np.uint8)
     return Cells(values, numbers, lengths, np.concatenate(items) if items else np.empty((0, 2), np.int64))
 
@@ -170,7 +173,7 @@ def _checked(contract: Contract, frame: pl.DataFrame, name: str) -> pl.Series:
         raise TerminalError(f"{place}: expected {contract.polars[name]}, came {series.dtype}; cast it")
     if name in contract.required and series.null_count():
         raise TerminalError(f"{place}: expected no null, came {series.null_count()}; fill or drop them")
-    if series.dtype == pl.List and series.list.eval(pl.element().is_null()).list.any().any():
+    if series.dtype == pl.List and series.explode(empty_as_null=False, keep_nulls=False).null_count():
         raise TerminalError(f"{place}: expected texts in the lists, came a null; drop it")
     return series
 

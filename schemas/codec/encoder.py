@@ -15,6 +15,7 @@ from schemas.codec.times import MAXIMUM_MICROSECONDS, MINIMUM_MICROSECONDS
 from schemas.codec.write import avro_bound, json_bound, write_avro, write_json
 from schemas.contracts import TIMESTAMP, Contract
 from schemas.errors import TerminalError
+from schemas.frames import integers
 
 
 class Encoder:
@@ -106,5 +107,5 @@ class Encoder:
 
 
 def _believable(times: pl.Series) -> bool:
-    moments = times.to_physical()
-    return bool(moments.is_between(MINIMUM_MICROSECONDS, MAXIMUM_MICROSECONDS).all())
+    moments = integers(times)
+    return not len(moments) or bool(moments.min() >= MINIMUM_MICROSECONDS and moments.max() <= MAXIMUM_MICROSECONDS)

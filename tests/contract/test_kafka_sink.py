@@ -28,11 +28,20 @@ from connectors.kafka import (
     PublishedSource,
     TransactionalSink,
     end_offsets,
+    writer,
 )
+from connectors.kafka.block_producer import BlockProducer
+from connectors.kafka.message_producer import MessageProducer
 from connectors.kafka.recall import Recall, transactional_id
 from schemas.blocks import RecordBlock
 from schemas.errors import SignalboxError, TerminalError
 from tests.contract.kafka_kit import WAIT_SECONDS, batch, committed, committed_ids, produce, wait_until
+
+
+@pytest.fixture(params=[BlockProducer, MessageProducer])
+def each_producer(request, monkeypatch) -> None:
+    """The test runs once with each way to write."""
+    monkeypatch.setattr(writer, "open_producer", request.param)
 
 
 def sink_of(config: KafkaConfig, topic: str, writers: int = 1, **options) -> TransactionalSink:
@@ -49,6 +58,7 @@ def poll_until(part, done) -> list:
     return blocks
 
 
+@pytest.mark.usefixtures("each_producer")
 def test_sink_publishes_in_order_when_given_batches(kafka_config, new_topic):
     topic = new_topic(kafka_config, partitions=2)
     part = sink_of(kafka_config, topic).build_part("write", "0", None)
@@ -69,6 +79,16 @@ def test_sink_publishes_in_order_when_given_batches(kafka_config, new_topic):
         (None, b"6", [("signalbox.id", b"6")]),
     ]
     assert [value for _, _, value, _, _ in committed(kafka_config, topic, 1)] == [None, b"d"]
+
+
+@pytest.mark.usefixtures("each_producer")
+def test_sink_publishes_all_in_order_when_the_queue_of_its_client_is_short(kafka_config, new_topic):
+    topic = new_topic(kafka_config)
+    config = KafkaConfig(kafka_config.brokers, {"queue.buffering.max.messages": "50", "linger.ms": "0"})
+    names = [f"{number}-ü" for number in range(1000)]
+    sink_of(config, topic).build_part("write", "0", None).write_batch([batch(topic, names)])
+    wait_until(lambda: len(committed(kafka_config, topic)) == len(names), "the commit")
+    assert committed_ids(kafka_config, topic) == names
 
 
 @pytest.mark.parametrize("snapshot", ["with", "without"])
@@ -112,6 +132,7 @@ def test_snapshot_keeps_every_partition_when_only_one_was_written_to(kafka_confi
 
 
 @pytest.mark.kafka
+@pytest.mark.usefixtures("each_producer")
 def test_old_writer_is_refused_when_another_has_taken_over(apache_config, new_topic):
     topic = new_topic(apache_config)
     old = sink_of(apache_config, topic).build_part("write", "0", None)
@@ -128,6 +149,7 @@ def test_old_writer_is_refused_when_another_has_taken_over(apache_config, new_to
 
 
 @pytest.mark.kafka
+@pytest.mark.usefixtures("each_producer")
 def test_open_transaction_of_a_dying_process_is_aborted_when_the_writer_is_built(apache_config, new_topic):
     topic = new_topic(apache_config)
     dying = Producer(apache_config.producer() | {"transactional.id": transactional_id("test", topic, 0)})
@@ -142,6 +164,7 @@ def test_open_transaction_of_a_dying_process_is_aborted_when_the_writer_is_built
 
 
 @pytest.mark.kafka
+@pytest.mark.usefixtures("each_producer")
 def test_sink_says_what_to_do_when_a_record_is_too_large_for_its_topic(apache_config, new_topic):
     topic = new_topic(apache_config, max_message_bytes="2000")
     part = sink_of(apache_config, topic).build_part("write", "0", None)
@@ -357,6 +380,7 @@ def kill_after_progress(command: list[str], written: Callable[[], int], records:
         process.kill()
 
 
+@pytest.mark.usefixtures("each_producer")
 def test_sink_fails_loudly_when_the_broker_is_gone(new_topic):
     with EmbeddedBroker() as broker:
         config = KafkaConfig(broker.brokers, {"transaction.timeout.ms": "2000", "message.timeout.ms": "1500"})

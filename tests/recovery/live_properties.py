@@ -115,14 +115,14 @@ def check_whoever_is_affected_is_told(run: LiveRun) -> int:
                 spans = [(start, end) for element, start, end in told[customer] if element in elements]
                 if any(start < episode.closed and episode.opened < end for start, end in spans):
                     continue
-                assert _told_as_two(episode, found[0], incidents.values()), (
+                assert told_as_two(episode, found[0], incidents.values()), (
                     f"{customer} was not told of {episode.name}, fault {episode.fault_id}"
                 )
                 after_the_first += 1
     return after_the_first
 
 
-def _told_as_two(episode: Episode, moment: int, incidents: Iterable[Row]) -> bool:
+def told_as_two(episode: Episode, moment: int, incidents: Iterable[Row]) -> bool:
     """Whether another incident is what is left of this outage at a moment."""
     elements = {element for _, element, _ in episode.joined}
     open_then = {

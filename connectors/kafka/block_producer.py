@@ -1,0 +1,120 @@
+"""A transactional producer through librdkafka's C interface: a compiled loop over the records of a batch.
+
+A Python call for each record is what `produce()` costs, and it holds the interpreter's lock; here it is let go.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+from confluent_kafka import KafkaError
+from numpy.typing import NDArray
+
+from connectors.kafka import kernels, librdkafka
+from connectors.kafka.config import KafkaConfig
+from connectors.kafka.errors import error_for
+from connectors.kafka.output import OutputBatch
+from schemas.blocks import pack
+
+_ROOM_MS = 50
+_RECORD_PARTS = 5  # topic, partition, flags, key, value
+
+
+class BlockProducer:
+    """See `writer.TransactionalClient`. The handle lives until it is forgotten."""
+
+    def __init__(self, config: KafkaConfig, transactional_id: str) -> None:
+        kernels.warm_up()
+        self._place = f"writer {transactional_id}"
+        self._handle = librdkafka.producer_handle({**config.producer(), "transactional.id": transactional_id})
+        self._topics: dict[str, int] = {}
+        weakref.finalize(self, _destroy, self._handle, self._topics)
+
+    def init(self, seconds: float) -> None:
+        """Take the id."""
+        # a client that asks for its coordinator before it knows a broker asks again after half a second only
+        if not librdkafka.know_the_cluster(self._handle, int(seconds * 1000)):
+            self._check(KafkaError._TIMED_OUT)
+        self._check(librdkafka.init_transactions(self._handle, int(seconds * 1000)))
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        librdkafka.poll(self._handle, 0)  # serves what librdkafka does on the caller's thread, such as its log
+        self._check(librdkafka.begin_transaction(self._handle))
+
+    def produce(self, batch: OutputBatch) -> None:
+        """Queue all records."""
+        if batch.topic not in self._topics:
+            self._topics[batch.topic] = int(librdkafka.topic_new(self._handle, batch.topic.encode(), None))
+        keys, values = _Cells(batch.keys), _Cells(batch.values)
+        headers = _Headers(batch)
+        parts = np.zeros((_RECORD_PARTS + headers.most) * librdkafka.PART_WORDS, np.int64)
+        outcome = np.zeros(2, np.int64)
+        partitions = batch.partitions.astype(np.int64)
+        while outcome[0] < len(batch):
+            topic = self._topics[batch.topic]
+            columns = (partitions, keys.places, values.places, headers.places, headers.ends)
+            kernels.produce(self._handle, topic, *columns, parts, outcome)
+            if outcome[1] == KafkaError._QUEUE_FULL:
+                librdkafka.poll(self._handle, _ROOM_MS)
+            else:
+                self._check(int(outcome[1]))
+
+    def commit(self, seconds: float) -> None:
+        """Send what is queued and commit."""
+        self._check(librdkafka.commit_transaction(self._handle, int(seconds * 1000)))
+
+    def abort(self, seconds: float) -> None:
+        """Give the transaction up."""
+        self._check(librdkafka.abort_transaction(self._handle, int(seconds * 1000)))
+
+    def _check(self, code: int) -> None:
+        if code:
+            raise error_for(self._place, code, librdkafka.error_name(code))
+
+
+class _Cells:
+    """Cells in one buffer.
+
+    Attributes:
+        places: Address and size of each, address 0 for null. (n, 2).
+    """
+
+    def __init__(self, cells: Sequence[bytes | None]) -> None:
+        # one byte more: an empty cell needs an address too
+        self._buffer, ends, null = pack([*cells, b"\0"])
+        self.places = np.column_stack([ends[:-2] + self._buffer.ctypes.data, np.diff(ends[:-1])])
+        self.places[null[:-1]] = 0
+
+
+class _Headers:
+    """The headers of all records, the id first.
+
+    Attributes:
+        places: Addresses of name and value, and the value's size. (m, 3).
+        ends: Where the headers of each record begin and the last one's end. n + 1.
+        most: Of one record.
+    """
+
+    def __init__(self, batch: OutputBatch) -> None:
+        names: dict[str, int] = {}
+        which: list[int] = []
+        cells: list[bytes | None] = []
+        self.ends: NDArray[np.int64] = np.zeros(len(batch) + 1, np.int64)
+        for row, headers in enumerate(batch.record_headers(), 1):
+            for name, value in headers:
+                which.append(names.setdefault(name, len(names)))
+                cells.append(value.encode() if isinstance(value, str) else value)
+            self.ends[row] = len(which)
+        self._names = _Cells([name.encode() + b"\0" for name in names])
+        self._values = _Cells(cells)
+        self.places = np.column_stack([self._names.places[which, 0], self._values.places])
+        self.most = int(np.diff(self.ends).max(initial=0))
+
+
+def _destroy(handle: int, topics: dict[str, int]) -> None:
+    for topic in topics.values():
+        librdkafka.topic_destroy(topic)
+    librdkafka.destroy(handle)
