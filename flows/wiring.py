@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from bytewax.dataflow import Dataflow
 
+from connectors.epoch_pace import EpochClock
 from connectors.kafka import KafkaSource, OpenParts, OutputBatch, PublishedSource, TransactionalSink
 from connectors.kafka.source import POLL_SECONDS
 from connectors.metrics import MetricsSink, process_metrics
@@ -67,7 +68,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
     topics = inputs_of(run.flow, settings.load_topics())
     kafka = settings.kafka_config()
 
-    inputs = OpenParts()
+    inputs, epochs = OpenParts(), EpochClock(run.epoch_milliseconds / 1000)
 
     def source(*streams: str, poll_seconds: float = POLL_SECONDS) -> KafkaSource:
         return KafkaSource(
@@ -75,7 +76,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
             [each.topic for each in topics if each.stream in streams],
             until_caught_up=run.until_caught_up,
             poll_seconds=poll_seconds,
-            epoch_seconds=run.epoch_milliseconds / 1000,
+            epochs=epochs,
             open_parts=inputs,
             stop=stop,
         )
@@ -92,7 +93,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
             sink="notifications",
             topics=NOTIFICATION_TOPICS,
             writers=config.writers,
-            epoch_seconds=run.epoch_milliseconds / 1000,
+            epochs=epochs,
             inputs=inputs if run.until_caught_up else None,
             stop=stop,
         ),

@@ -14,7 +14,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors.epoch_pace import EpochPace
+from connectors.epoch_pace import EpochClock, EpochPace
 from connectors.kafka.admin import Origin, admin_client, stable_ends
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.open_parts import OpenParts
@@ -52,7 +52,7 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: The sink's name, as the sink has it.
         topics: The sink's topics.
         writers: The sink's number of writers.
-        epoch_seconds: The length of an epoch, see `EpochPace`.
+        epochs: When epochs end, the same for all sources of a process. None leaves that to Bytewax.
         inputs: The parts that this process reads its inputs with. When all have ended, and an epoch has passed, the
             parts of this source end. None ticks for ever.
         stop: Once set, every part ends at once.
@@ -70,12 +70,12 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
         sink: str,
         topics: Sequence[str],
         writers: int,
-        epoch_seconds: float = 0.0,
+        epochs: EpochClock | None = None,
         inputs: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._config = config
-        self._epoch_seconds = epoch_seconds
+        self._epochs = EpochClock() if epochs is None else epochs
         self._flow, self._sink = flow, sink
         self._topics = tuple(topics)
         self._writers = writers
@@ -101,7 +101,7 @@ class PublishedSource(FixedPartitionedSource[RecordBlock, dict[str, int]]):
             Recall(self._config, origins, resume_state or {}),
             _Ends(self._config, origins),
             _EpochClose() if writer == 0 else None,
-            EpochPace(self._epoch_seconds),
+            EpochPace(self._epochs),
             inputs=self._inputs,
             stop=self._stop,
         )

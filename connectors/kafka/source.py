@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from connectors.epoch_pace import EpochPace
+from connectors.epoch_pace import EpochClock, EpochPace
 from connectors.kafka.admin import Origin, admin_client, beginnings, partition_counts
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.lag_gauge import LagGauge
@@ -52,7 +52,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         live_seconds: A block that ends with a record younger than this, by Kafka's timestamp, counts as caught up.
             Under load a live stream is always a little behind; waiting for it would hold up every decision by
             `max_delay`. Not with `until_caught_up`: there only the end is the end.
-        epoch_seconds: The length of an epoch, see `EpochPace`.
+        epochs: When epochs end, the same for all sources of a process. None leaves that to Bytewax.
         open_parts: Told of every part that begins and ends.
         stop: Once set, every part ends at once, and with it the epoch.
 
@@ -71,7 +71,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         block_rows: int = 10_000,
         poll_seconds: float = POLL_SECONDS,
         live_seconds: float = 1.0,
-        epoch_seconds: float = 0.0,
+        epochs: EpochClock | None = None,
         open_parts: OpenParts | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         self._rows_per_epoch = rows_per_epoch
         self._block_rows = block_rows
         self._poll_seconds = poll_seconds
-        self._epoch_seconds = epoch_seconds
+        self._epochs = EpochClock() if epochs is None else epochs
         self._open_parts = OpenParts() if open_parts is None else open_parts
         self._stop = stop
         self._client: Client | None = None
@@ -110,7 +110,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
             block_rows=self._block_rows,
             poll_seconds=self._poll_seconds,
             live_ms=self._live_ms,
-            pace=EpochPace(self._epoch_seconds),
+            pace=EpochPace(self._epochs),
             open_parts=self._open_parts,
             stop=self._stop,
         )

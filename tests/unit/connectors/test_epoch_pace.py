@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 
-from connectors.epoch_pace import SLACK_SECONDS, EpochPace
+from connectors.epoch_pace import SLACK_SECONDS, EpochClock, EpochPace
 
 EPOCH = 0.5
-CLOSING = 0.03
 NOON = 1_790_000_000.0
+STEP = 0.001
+QUICK = (0.005, 0.08)
+SLOW = (0.3, 0.4)
 
 
 @dataclass
@@ -31,13 +35,14 @@ class Part:
     began: float = field(init=False)
     awake: float = field(init=False)
     ended: list[float] = field(default_factory=list)
-    polls: int = 0
+    looks: int = 0
+    waited: float = 0.0
 
     def __post_init__(self) -> None:
         self.began = self.awake = self.clock.now
 
     def activate(self) -> None:
-        self.polls += 1
+        self.looks += 1
         self.awake = self.pace.awake_at(self.poll_seconds)
         if self.clock.now - self.began >= EPOCH - SLACK_SECONDS:
             self.pace.epoch_ended()
@@ -45,43 +50,76 @@ class Part:
             self.ended.append(self.clock.now)
 
 
-def play(parts: dict[float, float], epoch_seconds: float) -> tuple[list[Part], float]:
-    """Parts by when they are built, with their pauses, for a minute; and the share of time that one is kept waiting."""
-    clock, built = Clock(), []
-    waited = 0.0
-    while clock.now < NOON + 60:
-        for after in [each for each in parts if NOON + each <= clock.now]:
-            built.append(Part(clock, EpochPace(epoch_seconds, clock), parts.pop(after)))
-        closed = 0 if parts else min(len(part.ended) for part in built)
-        durable = max(part.ended[closed - 1] for part in built) + CLOSING if closed else 0.0
+@dataclass(frozen=True)
+class Plan:
+    """A part: when it is built, how long it pauses, and in which process it is."""
+
+    after: float
+    poll_seconds: float = 0.004
+    process: int = 0
+
+
+def play(
+    plans: Sequence[Plan], epoch_seconds: float, closing: tuple[float, float] = QUICK, minutes: int = 1
+) -> list[Part]:
+    clock, random = Clock(), Random(7)
+    processes = {plan.process: EpochClock(epoch_seconds, clock) for plan in plans}
+    waiting, built = list(plans), []
+    durable, closed = 0.0, 0
+    while clock.now < NOON + 60 * minutes:
+        for plan in [each for each in waiting if NOON + each.after <= clock.now]:
+            built.append(Part(clock, EpochPace(processes[plan.process]), plan.poll_seconds))
+            waiting.remove(plan)
+        if not waiting and all(len(part.ended) > closed for part in built):
+            closed += 1
+            durable = clock.now + random.uniform(*closing)
         for part in built:
             if len(part.ended) > closed or clock.now < durable:
-                waited += 0.001 / len(built)
+                part.waited += STEP
             elif part.awake <= clock.now:
                 part.activate()
-        clock.now += 0.001
-    return built, waited / 60
+        clock.now += STEP
+    return built
+
+
+def apart(parts: list[Part]) -> float:
+    """How far the ends of the same epoch lie apart, in the last ten seconds at most."""
+    ends = list(zip(*(part.ended for part in parts), strict=False))[-20:]
+    return max(max(each) - min(each) for each in ends)
 
 
 @pytest.mark.parametrize("late", [0.004, 0.1, 0.31, 0.45, 1.3])
 def test_parts_end_their_epochs_together_when_they_were_built_apart(late: float) -> None:
-    parts, waited = play({0.0: 0.004, late: 0.1, late + 0.02: 0.01}, EPOCH)
+    parts = play([Plan(0), Plan(late, 0.1), Plan(late + 0.02, 0.01)], EPOCH)
 
-    ends = list(zip(*(part.ended for part in parts), strict=False))[12:]
-    assert max(max(each) - min(each) for each in ends) < 0.02
-    assert waited < 0.1
-    assert len(ends) > 100
+    assert apart(parts) < 0.1
+    assert max(part.waited for part in parts) < 60 * 0.2
+    assert len(parts[0].ended) > 100
+
+
+@pytest.mark.parametrize("late", [0.2, 0.31, 0.45])
+def test_processes_end_their_epochs_together_when_they_were_started_apart(late: float) -> None:
+    parts = play([Plan(0), Plan(0.01, 0.1), Plan(late, process=1), Plan(late + 0.01, 0.1, process=1)], EPOCH, minutes=3)
+
+    assert apart(parts) < 0.1
+    assert len(parts[0].ended) > 300
 
 
 def test_parts_wait_for_each_other_when_nobody_sets_their_pace() -> None:
-    _, waited = play({0.0: 0.004, 0.4: 0.1, 0.42: 0.01}, 0)
+    parts = play([Plan(0), Plan(0.4, 0.1), Plan(0.42, 0.01)], 0)
 
-    assert waited > 0.25
+    assert max(part.waited for part in parts) > 60 * 0.5
+
+
+def test_parts_go_on_reading_when_epochs_close_slowly() -> None:
+    [part, _] = play([Plan(0), Plan(0.02, 0.1)], EPOCH, SLOW)
+
+    assert part.looks > 10 * len(part.ended)
 
 
 def test_part_looks_when_it_wants_to_when_its_epoch_is_young() -> None:
     clock = Clock()
-    pace = EpochPace(EPOCH, clock)
+    pace = EpochPace(EpochClock(EPOCH, clock))
     clock.now += 0.2
 
     assert pace.awake_at(0.004) == clock.now + 0.004
