@@ -37,13 +37,14 @@ demo: setup  ## Run the fault notifications on a made-up telco, with a broker of
 	@$(BIN)/signalbox demo
 
 test: lint types  ## Lint, check types, run every test (those on Apache Kafka after `make kafka`)
-	@if compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null; then \
-	  $(BIN)/pytest; \
-	else \
-	  status=0; $(BIN)/pytest -m 'not kafka' || status=$$?; \
-	  echo "tests on Apache Kafka were left out: install Java 17 and Maven, then run make kafka"; \
-	  exit $$status; \
-	fi
+	@mkdir -p build; chosen=(); \
+	compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null || chosen=(-m 'not kafka'); \
+	$(BIN)/pytest "$${chosen[@]}" tests/properties >build/properties.log 2>&1 & properties=$$!; \
+	status=0; $(BIN)/pytest "$${chosen[@]}" --ignore tests/properties || status=$$?; \
+	wait $$properties || status=$$?; \
+	cat build/properties.log; \
+	[ $${#chosen[@]} -eq 0 ] || echo "tests on Apache Kafka were left out: install Java 17 and Maven, then run make kafka"; \
+	exit $$status
 
 lint: setup  ## Check style with ruff
 	@$(BIN)/ruff check .
