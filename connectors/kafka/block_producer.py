@@ -30,7 +30,7 @@ class BlockProducer:
         self._place = f"writer {transactional_id}"
         self._handle = librdkafka.producer_handle({**config.producer(), "transactional.id": transactional_id})
         self._topics: dict[str, int] = {}
-        weakref.finalize(self, _destroy, self._handle, self._topics)
+        weakref.finalize(self, librdkafka.destroy_all, self._handle, self._topics)
 
     def init(self, seconds: float) -> None:
         """Take the id."""
@@ -112,9 +112,3 @@ class _Headers:
         self._values = _Cells(cells)
         self.places = np.column_stack([self._names.places[which, 0], self._values.places])
         self.most = int(np.diff(self.ends).max(initial=0))
-
-
-def _destroy(handle: int, topics: dict[str, int]) -> None:
-    for topic in topics.values():
-        librdkafka.topic_destroy(topic)
-    librdkafka.destroy(handle)

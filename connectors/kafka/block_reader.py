@@ -36,7 +36,7 @@ class BlockClient:
         self._handle = librdkafka.consumer_handle(config.consumer())
         self._topics: dict[str, int] = {}
         self._lock = threading.Lock()
-        weakref.finalize(self, _destroy, self._handle, self._topics)
+        weakref.finalize(self, librdkafka.destroy_all, self._handle, self._topics)
 
     def reader(self, topic: str, partition: int, offset: int, block_rows: int) -> BlockReader:
         """Start to read `topic[partition]` at `offset` (or `BEGINNING`).
@@ -48,12 +48,6 @@ class BlockClient:
             if topic not in self._topics:
                 self._topics[topic] = int(librdkafka.topic_new(self._handle, topic.encode(), None))
         return BlockReader(self, self._handle, self._topics[topic], topic, partition, offset, block_rows)
-
-
-def _destroy(handle: int, topics: dict[str, int]) -> None:
-    for topic in topics.values():
-        librdkafka.topic_destroy(topic)
-    librdkafka.destroy(handle)
 
 
 class BlockReader:

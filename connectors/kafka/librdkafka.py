@@ -125,6 +125,13 @@ def producer_handle(settings: Mapping[str, str]) -> int:
     return _handle(_PRODUCER_TYPE, settings)
 
 
+def destroy_all(handle: int, topics: Mapping[str, int]) -> None:
+    """Destroy a handle, and its topics before it."""
+    for topic in topics.values():
+        topic_destroy(topic)
+    destroy(handle)
+
+
 def know_the_cluster(handle: int, milliseconds: int) -> bool:
     """Wait until the handle knows a broker; returns False when the time is over."""
     name = _clusterid(handle, milliseconds)

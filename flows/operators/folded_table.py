@@ -2,9 +2,9 @@
 
 New rows are appended to an open part; when it passes a limit, or snapshots have carried it often enough, it is folded
 (grouped and merged by the owner's function) and written as an immutable segment, and segments of similar size are
-merged in the background. A snapshot is the list of
-segments and the bytes of the open part, so it costs what changed and not what exists. It does not wait for the disk:
-of a segment that is not durable yet it names the durable ones that were merged into it, and holds the other rows.
+merged in the background. A snapshot is the list of segments and the bytes of the open part, so it costs what changed
+and not what exists. It does not wait for the disk: of a segment that is not durable yet it names the durable ones that
+were merged into it, and holds the other rows.
 
 **State.** Every segment is held in memory as well as on disk. `prune` evicts; the owner says what and when.
 **Bound.** The open part holds at most `open_rows` rows; there are O(log rows) segments.
@@ -216,9 +216,6 @@ class FoldedTable:
         """Make the open part a segment."""
         pieces, self._open, self._open_rows, self._open_frame = self._open, [], 0, None
         self._carried_bytes = 0
-        self._push(pieces)
-
-    def _push(self, pieces: list[_Piece]) -> None:
         frame = self._spec.fold(stack([piece.frame for piece in pieces]))
         origins = _Origins(pieces=tuple(pieces))
         held = origins.rows + sum(
