@@ -89,6 +89,7 @@ class MatchFaults:
     _unplaced: list[Uses] = field(init=False, default_factory=list)  # not in the state's presence yet
     _uncounted: dict[str, list[Uses]] = field(init=False, default_factory=dict)  # by topic; repeated ones among them
     _evaluated_until: int = field(init=False, default=NEVER)
+    _waited_until: int = field(init=False, default=NEVER)
     _forgotten_until: int = field(init=False, default=NEVER)
     _newest_ms: int = field(init=False, default=-1)  # Kafka's time of the newest row that was taken in
     _out: list[Emitted] = field(init=False, default_factory=list)
@@ -104,6 +105,7 @@ class MatchFaults:
         self._recalling = Recall(self.spec.published, first, waiting)
         if resume is not None:
             self._evaluated_until, self._forgotten_until = resume.evaluated_until, resume.forgotten_until
+            self._waited_until = min(self._evaluated_until, self._marks.latest)
             self._resume_looks(resume.evaluated_until)
 
     def on_batch(self, values: Iterable[Received]) -> list[Emitted]:
@@ -183,7 +185,8 @@ class MatchFaults:
                     self.state.untouch(incident.incident_id, _changes_at(before, incident))
             self.state.put_incidents(incidents)
         for incident in incidents:
-            self._looks[incident.incident_id] = _moments(incident)
+            # CRM changes up to there no longer wait for the watermark, which may have gone back since
+            self._looks[incident.incident_id] = sorted({*_moments(incident), self._waited_until})
             for period, end in periods(incident):
                 self._touch(incident.incident_id, *self.state.presence.touched(period.cells, period.start, end))
         self._marks.announce(INCIDENTS, update.watermark, caught_up=update.caught_up, finished=update.finished)
@@ -203,6 +206,7 @@ class MatchFaults:
         until = self._marks.value
         # not the highest so far: after a restart, what this run had not decided is found by this time
         self._evaluated_until = until
+        self._waited_until = max(self._waited_until, min(until, self._marks.latest))
         changed = self._take_changed(until)
         due = {name for name, times in self._looks.items() if times and times[0] <= until}
         hit = {name: self._take_hits(name, until) for name in sorted(self._hits)}

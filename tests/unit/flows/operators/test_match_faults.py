@@ -166,6 +166,19 @@ def test_use_ahead_of_the_watermark_counts_when_the_run_resumes_before_it(tmp_pa
     assert table_keys(emitted, "affected_customers") == [f"{1:016x}{0:016x}"]
 
 
+def test_who_moved_in_is_told_when_the_incident_came_while_the_watermark_had_gone_back(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    moved_in = crm(status="active", site=7, event_time=300)
+    step.on_batch([*nothing_recalled(), caught_up(USAGE), replace(moved_in, max_event_time=300)])
+    step.on_batch([IncidentUpdate((), FOREVER - 1, caught_up=True, finished=False)])
+    behind = replace(caught_up(USAGE), max_event_time=200, caught_up=False)
+    early = step.on_batch([behind, update(INCIDENT)])
+    late = step.on_batch([caught_up(USAGE)])
+
+    assert table_keys(early, "affected_customers") == []
+    assert table_keys(late, "affected_customers") == [f"{1:016x}{0:016x}"]
+
+
 def test_all_services_and_default_channels_hold_when_no_change_named_them(tmp_path: Path) -> None:
     step = logic(tmp_path)
     known = crm(status="active", site=7, consent=["email"], email="token")
