@@ -51,7 +51,7 @@ class DemoReport:
 
     def _lines(self) -> list[str]:
         with duckdb.connect(str(self._root / "features.duckdb"), read_only=True) as tables:
-            states = _counts(tables, "select state, count(*) from incidents group by 1")
+            states = _counts(tables, "select state, count(*) from incidents where part_of is null group by 1")
             outcomes = _counts(tables, "select outcome, count(*) from affected_customers group by 1")
             phases = _counts(tables, "select phase, count(*) from notifications group by 1")
             affected = _number(tables, "select count(distinct customer_key) from affected_customers")

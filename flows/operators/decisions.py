@@ -47,7 +47,7 @@ class Decisions:
             until: The watermark.
             ingested_ms: Kafka's time of what is new.
         """
-        unknown = customers[~self.state.is_told(incident.incident_id, customers)]
+        unknown = self._unknown(incident, customers)
         if not len(unknown):
             return []
         found, versions = self._affected(incident, unknown, until)
@@ -56,12 +56,14 @@ class Decisions:
     def look_at_all(self, incident: Incident, until: int) -> list[Told]:
         """Find everybody an incident affects that nobody has found yet, and tell all who are to be told something."""
         name, ingested_ms = incident.incident_id, incident.ingested_ms
+        if incident.part_of is not None:
+            return self._tell_later(incident, self.state.told_of(name), until, ingested_ms)
         at_site = self.state.profiles.at_sites(all_sites(incident))
         touched = np.fromiter(self.state.touched.get(name, {}), np.uint64)
         customers = np.unique(np.concatenate([at_site, touched]))
         known = self.state.told_of(name)
         waiting = known["told_at"].is_null() if known["told_at"].null_count() else None
-        found, versions = self._affected(incident, customers[~self.state.is_told(name, customers)], until)
+        found, versions = self._affected(incident, self._unknown(incident, customers), until)
         if waiting is not None and incident.announced_at <= until:
             found = pl.concat([known.filter(waiting).select(found.columns), found])
             versions = profile_versions(self.state.profiles.of(np.sort(found["customer"].to_numpy())), until)
@@ -83,6 +85,14 @@ class Decisions:
         self.state.next_sequence = max(self.state.next_sequence, int(rows["sequence"].max()) + 1)  # type: ignore[arg-type]
         out.append(TableOutput("notifications", rows.select(*contract("notification").polars)))
         return out + count_published(rows)
+
+    def _unknown(self, incident: Incident, customers: Fingerprints) -> Fingerprints:
+        """Who of some customers was told neither of an incident nor of a part of it. Of a part nobody else is told."""
+        if incident.part_of is not None:
+            return customers[:0]
+        for name in (incident.incident_id, *incident.parts):
+            customers = customers[~self.state.is_told(name, customers)]
+        return customers
 
     def _affected(self, incident: Incident, customers: Fingerprints, until: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Who of some customers is affected, and their versions."""

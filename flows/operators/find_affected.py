@@ -68,9 +68,9 @@ def find_affected(incident: Incident, versions: pl.DataFrame, touched_at: _Times
 
 
 def periods(incident: Incident) -> Iterator[tuple[Period, int]]:
-    """The incident's periods, each with its end."""
+    """The incident's periods, each with its end; a part of another has none."""
     ends = [period.start for period in incident.periods[1:]] + [incident.closed_at]
-    yield from zip(incident.periods, ends, strict=True)
+    yield from zip(incident.periods, ends, strict=False)
 
 
 def all_sites(incident: Incident) -> NDArray[np.uint64]:

@@ -7,8 +7,7 @@ cleared. Where its root fault is raised, cleared and raised again in one moment,
 is announced when it has been open for `hold_down`; one that is cleared by then is discarded and tells
 nobody.
 
-What was announced stays so: an incident that customers were told of keeps its id and stays an incident of its own,
-even where events that arrive late, or a replay, would now order things otherwise.
+What customers were told plays no part here: see `told_names`.
 
 **State.** `Incidents` is plain data, a few hundred bytes an incident and 8 bytes an element of its footprint.
 `expire` evicts.
@@ -89,6 +88,9 @@ class Incident:
         periods: Footprint and services over time, in order; the first starts when the incident opened.
         wordings: Severity, expected end and services over time, in order.
         ingested_ms: Kafka's timestamp of the newest fault record that changed it.
+        part_of: The id of the incident that it turned out to belong to; then only who was told of it hears more, and
+            it has no periods.
+        parts: The ids of the incidents that turned out to belong to it.
     """
 
     incident_id: str
@@ -106,6 +108,8 @@ class Incident:
     wordings: tuple[Wording, ...] = ()
     fault_count: int = 1
     ingested_ms: int = -1
+    part_of: str | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -113,6 +117,13 @@ class Incident:
         if self.closed_at < FOREVER:
             return "closed" if self.announced_at < FOREVER else "discarded"
         return "announced" if self.announced_at < FOREVER else "open"
+
+
+class Opening(NamedTuple):
+    """A fault came to belong to an incident: when, and the incident it would be alone."""
+
+    moment: Moment
+    incident: Incident
 
 
 @dataclass(slots=True)
@@ -149,13 +160,15 @@ class IncidentRules:
 class Incidents:
     """Every incident that is open or was closed lately, as a fold over events in order.
 
-    `said` holds, for each fault, when those of its incidents opened that customers were told of; `clears` when it was
-    cleared, as far as the events that are being folded say.
+    Attributes:
+        incidents: By id.
+        openings: By id, of the faults that ever belonged to it; the first is that of its root fault.
+        clears: When each fault was cleared.
     """
 
     rules: IncidentRules
     incidents: dict[str, Incident] = field(default_factory=dict)
-    said: dict[str, dict[int, str]] = field(default_factory=dict)
+    openings: dict[str, list[Opening]] = field(default_factory=dict)
     clears: dict[str, list[Moment]] = field(default_factory=dict)
     _open: dict[str, _Open] = field(default_factory=dict)
     _faults: dict[str, _Fault] = field(default_factory=dict)
@@ -186,62 +199,46 @@ class Incidents:
 
     def announce(self, until: int) -> set[str]:
         """Announce what has been open for `hold_down` at `until`."""
-        due = {
-            name
-            for name in self._open
-            if self.incidents[name].announced_at == FOREVER
-            and self.incidents[name].opened_at + self.rules.hold_down <= until
-        }
+        due = {name for name in self._waiting() if self._due_at(name) <= until}
         for name in due:
-            self.say(self.incidents[name].fault_id, self.incidents[name].opened_at, name)
+            self._set(name, announced_at=self._due_at(name))
         return due
-
-    def say(self, fault_id: str, opened_at: int, name: str) -> set[str]:
-        """Note that customers are told of this incident, so that it stays one; returns its id if that is news."""
-        self.said.setdefault(fault_id, {})[opened_at] = name
-        if name in self.incidents and self.incidents[name].announced_at == FOREVER:
-            self._set(name, announced_at=opened_at + self.rules.hold_down)
-            return {name}
-        return set()
 
     def next_announcement(self) -> int:
         """When the next open incident is to be announced, FOREVER if none is waiting."""
-        waiting = [self.incidents[name] for name in self._open if self.incidents[name].announced_at == FOREVER]
-        return min((incident.opened_at + self.rules.hold_down for incident in waiting), default=FOREVER)
+        return min(map(self._due_at, self._waiting()), default=FOREVER)
 
-    def expire(self, before: int) -> set[str]:
-        """Forget incidents closed before a time; returns their ids."""
-        gone = {name for name, incident in self.incidents.items() if incident.closed_at < before}
-        for name in gone:
-            del self.incidents[name]
-        for fault_id in list(self.said):
-            kept = {at: name for at, name in self.said[fault_id].items() if name not in gone}
-            self.said[fault_id] = kept
-            if not kept:
-                del self.said[fault_id]
-        return gone
+    def expire(self, before: int) -> None:
+        """Forget incidents closed before a time."""
+        for name in [name for name, incident in self.incidents.items() if incident.closed_at < before]:
+            del self.incidents[name], self.openings[name]
+        kept = {opening.incident.fault_id for openings in self.openings.values() for opening in openings}
+        for fault_id, clears in list(self.clears.items()):
+            if fault_id not in kept and max(clears)[0] < before:
+                del self.clears[fault_id]
+
+    def of_fault(self, fault_id: str) -> set[str]:
+        """The ids of the incidents that a fault ever belonged to."""
+        return {
+            name
+            for name, openings in self.openings.items()
+            if any(opening.incident.fault_id == fault_id for opening in openings)
+        }
+
+    def _waiting(self) -> list[str]:
+        return [name for name in self._open if self.incidents[name].announced_at == FOREVER]
+
+    def _due_at(self, name: str) -> int:
+        return self.incidents[name].opened_at + self.rules.hold_down
 
     def _counts(self, row: dict[str, Any]) -> bool:
         return bool(row["service_affecting"]) and RANK.get(row["severity"], 0) >= RANK[self.rules.min_severity]
 
     def _place(self, event: FaultEvent, fault: _Fault, topology: Topology) -> str:
         row, time = fault.row, event.event_time
-        said = self._said_from(event)
-        if said is not None:
-            name = said
-        else:
-            above = set(topology.ancestors(row["element_id"], time))
-            homes = [
-                (self.incidents[name].opened_at, name)
-                for name, state in self._open.items()
-                if self.incidents[name].element_id in above or row["parent_fault_id"] in state.members
-            ]
-            if homes:
-                return min(homes)[1]
-            name = incident_id(event.fault_id, time)
         version = topology.at(row["element_id"], time)
-        self.incidents[name] = Incident(
-            incident_id=name,
+        alone = Incident(
+            incident_id=incident_id(event.fault_id, time),
             fault_id=event.fault_id,
             element_id=row["element_id"],
             element_type=version.element_type if version else row["element_type"],
@@ -250,27 +247,19 @@ class Incidents:
             probable_cause=row["probable_cause"],
             planned=bool(row["planned"]),
             opened_at=time,
-            announced_at=time + self.rules.hold_down if said is not None else FOREVER,
             fault_count=0,
         )
-        self._open[name] = _Open({}, {})
+        above = set(topology.ancestors(row["element_id"], time))
+        homes = [
+            (self.incidents[name].opened_at, name)
+            for name, state in self._open.items()
+            if self.incidents[name].element_id in above or row["parent_fault_id"] in state.members
+        ]
+        name = min(homes)[1] if homes else alone.incident_id
+        if not homes:
+            self.incidents[name], self._open[name], self.openings[name] = alone, _Open({}, {}), []
+        self.openings[name].append(Opening((time, event.place), alone))
         return name
-
-    def _said_from(self, event: FaultEvent) -> str | None:
-        """The incident customers were told of that this opening of the fault belongs to, if there is one.
-
-        It may have been opened later than this: then the fault was raised earlier than was known when they were told.
-        Or earlier: then a run that crashed knew of a row that raised it before, and this one does not yet.
-        """
-        time, now = event.event_time, (event.event_time, event.place)
-        clears = self.clears.get(event.fault_id, [])
-        names = {
-            at: name
-            for at, name in self.said.get(event.fault_id, {}).items()
-            if name not in self.incidents and not any(_lies_between(clear, now, at) for clear in clears)
-        }
-        later = [at for at in names if at >= time]
-        return names[min(later) if later else max(names)] if names else None
 
     def _describe(
         self, event: FaultEvent, name: str, row: dict[str, Any], topology: Topology, fingerprint: Fingerprint
@@ -329,13 +318,6 @@ class Incidents:
 
     def _set(self, name: str, **changes: Any) -> None:
         self.incidents[name] = replace(self.incidents[name], **changes)
-
-
-def _lies_between(clear: Moment, now: Moment, opened_at: int) -> bool:
-    """Whether a fault was cleared between an event and the opening of an incident, before or after it."""
-    if opened_at >= now[0]:
-        return now < clear and clear[0] <= opened_at
-    return opened_at < clear[0] and clear < now
 
 
 def _period(time: int, found: Footprint, services: int, fingerprint: Fingerprint) -> Period:

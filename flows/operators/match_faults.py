@@ -183,6 +183,8 @@ class MatchFaults:
                 before = self.state.incidents.get(incident.incident_id)
                 if before is not None:
                     self.state.untouch(incident.incident_id, _changes_at(before, incident))
+                if incident.part_of is not None:
+                    self.state.undecide(incident.incident_id)
             self.state.put_incidents(incidents)
         for incident in incidents:
             # CRM changes up to there no longer wait for the watermark, which may have gone back since
@@ -296,6 +298,8 @@ def _moments(incident: Incident) -> list[int]:
 
 def _changes_at(before: Incident, after: Incident) -> int:
     """The first moment at which an incident is now known to touch other cells."""
+    if not after.periods:
+        return before.opened_at
     for (one, one_end), (other, other_end) in zip(periods(before), periods(after), strict=False):
         if one.start != other.start or not np.array_equal(one.cells, other.cells):
             return min(one.start, other.start)

@@ -21,7 +21,7 @@ from flows.operators.uses import Fingerprints, among, ranges
 from flows.operators.watermark import FOREVER
 from schemas.frames import stack
 
-FORMAT = 1
+FORMAT = 2
 MOST_FORGOTTEN = 1000
 _TOUCHED: dict[str, pl.DataType] = {"incident": pl.String(), "customer": pl.UInt64(), "touched_at": pl.Int64()}
 TOLD: dict[str, pl.DataType] = {
@@ -157,6 +157,14 @@ class MatchState:
             self.touched[incident_id] = kept
             self._touched_table.prune((pl.col("incident") != incident_id) | (pl.col("touched_at") < since))
 
+    def undecide(self, incident_id: str) -> None:
+        """Forget who is affected by an incident and was not told yet."""
+        known = self.told_of(incident_id)
+        if known["told_at"].null_count():
+            self.told[incident_id] = known.filter(pl.col("told_at").is_not_null())
+            self._told_customers[incident_id] = set(self.told[incident_id]["customer"])
+            self._told_table.prune((pl.col("incident") != incident_id) | pl.col("told_at").is_not_null())
+
     def touched_at(self, incident_id: str, customers: Fingerprints) -> NDArray[np.int64]:
         """Since when uses of each customer count for an incident; FOREVER for who used no cell of it."""
         known = self.touched.get(incident_id, {})
@@ -195,8 +203,8 @@ class MatchState:
         return [self.incidents[name] for name in sorted(names)]
 
     def expire(self, before: int) -> None:
-        """Forget incidents closed before a time, and all that belongs to them but their names."""
-        gone = [name for name, incident in self.incidents.items() if incident.closed_at < before]
+        """Forget incidents closed before a time, with their parts, and all that belongs to them but their names."""
+        gone = [name for name, incident in self.incidents.items() if self._whole(incident).closed_at < before]
         if not gone:
             return
         self.forgotten = dict.fromkeys([*self.forgotten, *gone][-MOST_FORGOTTEN:])
@@ -234,6 +242,9 @@ class MatchState:
         progress = (seen, evaluated_until, forgotten_until, recall_from, recalled, self.next_sequence)
         forgotten = tuple(self.forgotten)
         return MatchSnapshot(FORMAT, place, *progress, forgotten, tables, dict(self.counts))
+
+    def _whole(self, incident: Incident) -> Incident:
+        return self.incidents.get(incident.part_of or incident.incident_id, incident)
 
     def _tables(self) -> dict[str, FoldedTable]:
         return {

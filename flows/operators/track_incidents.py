@@ -20,11 +20,12 @@ from flows.batch import Batch, Origin
 from flows.operators.folded_table import FoldedTable, FoldSpec, SegmentStore, TableState
 from flows.operators.incidents import FaultEvent, Fingerprint, Incident, IncidentRules, Incidents
 from flows.operators.messages import Counted, IncidentUpdate, Recalled, TableOutput
+from flows.operators.told_names import ToldNames
 from flows.operators.topology import Topology, TopologyVersion
 from flows.operators.watermark import FOREVER, NEVER, Watermarks
 from schemas.contracts import contract
 
-FORMAT = 1
+FORMAT = 2
 TOPOLOGY_COLUMNS = {
     "element_id": pl.String(),
     "parent_id": pl.String(),
@@ -50,6 +51,7 @@ FAULT_COLUMNS = (
     "service_affecting",
 )
 IncidentRow = tuple[Any, ...]
+_OPENED_AT = list(contract("incidents").polars).index("opened_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class TrackState:
     seen: dict[Origin, int]
     base: bytes  # the incidents as of base_time, pickled
     base_time: int
-    said: dict[str, dict[int, str]]
+    names: ToldNames
     events: list[FaultEvent]
     waiting: list[FaultEvent]
     waiting_topology: list[tuple[str, TopologyVersion]]
@@ -117,7 +119,9 @@ class TrackIncidents:
     _topology: Topology = field(init=False, default_factory=Topology)
     _table: FoldedTable = field(init=False)
     _marks: Watermarks = field(init=False)
-    _changed: dict[str, Incident] = field(init=False, default_factory=dict)
+    _names: ToldNames = field(init=False)
+    _shown: dict[str, dict[str, Incident]] = field(init=False, default_factory=dict)  # by incident, then by told id
+    _changed: set[str] = field(init=False, default_factory=set)
     _rows: list[IncidentRow] = field(init=False, default_factory=list)
     _told: tuple[int, bool, bool] | None = field(init=False, default=None)
 
@@ -127,6 +131,7 @@ class TrackIncidents:
         self._table = FoldedTable(spec, self.store, resume.topology if resume else None)
         self._marks = Watermarks(self.spec.delays, self.spec.published, resume.seen if resume else None)
         self._base = Incidents(self.spec.rules)
+        self._names = ToldNames(self.spec.rules.hold_down)
         if resume is None:
             self._head = copy.deepcopy(self._base)
             return
@@ -137,7 +142,9 @@ class TrackIncidents:
         self._base_time, self._folded_until = resume.base_time, resume.folded_until
         self._events, self._waiting = list(resume.events), list(resume.waiting)
         self._waiting_topology, self._written = list(resume.waiting_topology), dict(resume.written)
-        self._head = self._refold(resume.said)
+        self._names = resume.names
+        self._head = self._refold()
+        self._shown = {name: self._views(name, self._folded_until) for name in self._head.incidents}
 
     def on_batch(self, values: Iterable[Batch | Recalled], now: int) -> list[Emitted]:
         """Take in rows and progress, and go as far as the watermark allows."""
@@ -166,8 +173,9 @@ class TrackIncidents:
             for touched, time in _walk(self._head, faults, changes, self._topology, self.fingerprint):
                 self._note(touched, time)
         self._note(self._head.announce(self._announce_until(now)), None)
+        out = self._emit()
         self._expire()
-        return self._emit()
+        return out
 
     def next_look(self) -> int:
         """The wall-clock time, microseconds, at which a waiting announcement is due; FOREVER if none waits for it."""
@@ -186,7 +194,7 @@ class TrackIncidents:
             dict(self._marks.seen),
             pickle.dumps(self._base),
             self._base_time,
-            copy.deepcopy(self._head.said),
+            copy.deepcopy(self._names),
             list(self._events),
             list(self._waiting),
             list(self._waiting_topology),
@@ -230,11 +238,13 @@ class TrackIncidents:
         return outcomes(batch.origin, used=rows.height)
 
     def _recall(self, recalled: Recalled) -> None:
-        distinct = recalled.rows.select("fault_id", "incident_id", pl.col("opened_at").cast(pl.Int64)).unique()
-        for fault_id, name, opened_at in distinct.iter_rows():
-            if opened_at <= self._base_time and name not in self._head.incidents:
-                continue  # it is long closed and forgotten
-            self._note(self._head.say(fault_id, opened_at, name), None)
+        ended_at = pl.col("event_time").cast(pl.Int64).filter(pl.col("phase") == "cleared").max()
+        told = recalled.rows.group_by("fault_id", "incident_id", pl.col("opened_at").cast(pl.Int64)).agg(ended_at)
+        news = {row[0] for row in told.iter_rows() if self._names.tell(*row)}
+        if news:
+            self._changed |= {name for fault_id in news for name in self._head.of_fault(fault_id)}
+            known = {told for name in self._head.incidents for told in self._views(name, self._folded_until)}
+            self._names.expire(self._base_time, known)
         if recalled.complete:
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)
 
@@ -256,27 +266,32 @@ class TrackIncidents:
         return self._marks.value if self._marks.finished else max(now, self._marks.latest)
 
     def _fold_again(self) -> None:
-        before = self._head
-        self._head = self._refold(before.said)
-        self._note(set(self._head.incidents), self._folded_until)
-        for name in set(before.incidents) - set(self._head.incidents):
-            # nobody was told of it, or it would still be there
-            gone = replace(before.incidents[name], closed_at=before.incidents[name].opened_at, announced_at=FOREVER)
-            self._changed[name] = gone
-            self._write(gone, self._folded_until)
+        before = self._head.incidents.keys()
+        self._head = self._refold()
+        self._note(self._head.incidents.keys() | before, self._folded_until)
 
-    def _refold(self, said: dict[str, dict[int, str]]) -> Incidents:
+    def _refold(self) -> Incidents:
         head = copy.deepcopy(self._base)
-        head.said = copy.deepcopy(said)
         changes = self._topology.changes_between(self._base_time, self._folded_until)
         for _ in _walk(head, sorted(self._events), changes, self._topology, self.fingerprint):
             pass
         return head
 
-    def _note(self, touched: set[str], time: int | None) -> None:
+    def _note(self, touched: Iterable[str], time: int | None) -> None:
+        """Note that incidents changed at a moment, or were announced; the table gets a row of each."""
         for name in sorted(touched):
-            self._changed[name] = self._head.incidents[name]
-            self._write(self._head.incidents[name], time)
+            self._changed.add(name)
+            incident = self._head.incidents.get(name)
+            if incident is not None:
+                for view in self._views(name, incident.announced_at if time is None else time).values():
+                    self._write(view, time)
+
+    def _views(self, name: str, until: int) -> dict[str, Incident]:
+        """An incident under the ids that were told of it; nothing where it proved to be none."""
+        if name not in self._head.incidents:
+            return {}
+        incident, openings = self._head.incidents[name], self._head.openings[name]
+        return {view.incident_id: view for view in self._names.views(incident, openings, self._head.clears, until)}
 
     def _write(self, incident: Incident, time: int | None) -> None:
         row = _row(incident)
@@ -292,23 +307,46 @@ class TrackIncidents:
             return
         settled, self._events = _split(self._events, before)
         changes = self._topology.changes_between(self._base_time, before)
-        self._base.said = copy.deepcopy(self._head.said)
         for _ in _walk(self._base, settled, changes, self._topology, self.fingerprint):
             pass
         self._base_time = before
         self._base.expire(before)
-        for name in self._head.expire(before):
-            self._written.pop(name, None)
+        self._head.expire(before)
+        self._shown = {name: views for name, views in self._shown.items() if name in self._head.incidents}
+        known = {told for views in self._shown.values() for told in views}
+        self._names.expire(before, known)
+        self._written = {
+            told: (revision, row)
+            for told, (revision, row) in self._written.items()
+            if told in known or row[_OPENED_AT] >= before
+        }
 
     def _emit(self) -> list[Emitted]:
         out: list[Emitted] = []
         progress = (self._marks.value, self._marks.caught_up, self._marks.finished)
         if self._changed or progress != self._told:
-            out.append(IncidentUpdate(tuple(self._changed.values()), *progress))
+            out.append(IncidentUpdate(tuple(self._show()), *progress))
         if self._rows:
             out.append(TableOutput("incidents", _rows_frame(self._rows)))
-        self._changed, self._rows, self._told = {}, [], progress
+        self._rows, self._told = [], progress
         return out
+
+    def _show(self) -> list[Incident]:
+        """Everything that changed, as it is now. From here on it counts as told."""
+        until = self._folded_until
+        before = {told: view for name in self._changed for told, view in self._shown.pop(name, {}).items()}
+        self._shown |= {name: views for name in sorted(self._changed) if (views := self._views(name, until))}
+        known = {told for views in self._shown.values() for told in views} if before else set()
+        shown = [view for name in sorted(self._changed) for view in self._shown.get(name, {}).values()]
+        # what it rests on may be still to come, for a run that crashed had come further
+        shown += [_taken_back(view) for told, view in before.items() if told not in known and view.opened_at <= until]
+        for view in shown:
+            self._write(view, until)
+            if view.announced_at < FOREVER:
+                ended_at = None if view.closed_at == FOREVER else view.closed_at
+                self._names.tell(view.fault_id, view.incident_id, view.opened_at, ended_at)
+        self._changed = set()
+        return shown
 
 
 def outcomes(origin: Origin, **amounts: int) -> list[Emitted]:
@@ -329,10 +367,10 @@ def _walk(
 ) -> Iterator[tuple[set[str], int | None]]:
     """Fold events moment by moment; yields which incidents changed and when, None for those that were announced."""
     by_time: dict[int, list[FaultEvent]] = {}
-    incidents.clears = {}
     for event in faults:
         by_time.setdefault(event.event_time, []).append(event)
         if event.row["state"] == "cleared":
+            # those to come too: what was told may lie behind them
             incidents.clears.setdefault(event.fault_id, []).append((event.event_time, event.place))
     for time in sorted(by_time.keys() | changes.keys()):
         yield incidents.announce(time - 1), None
@@ -340,6 +378,11 @@ def _walk(
         for event in sorted(by_time.get(time, ()), key=lambda event: event.place):
             touched |= incidents.on_fault(event, topology, fingerprint)
         yield touched | incidents.on_topology(time, changes.get(time, set()), topology, fingerprint), time
+
+
+def _taken_back(incident: Incident) -> Incident:
+    """An incident that proved to be none: it closed when it opened."""
+    return replace(incident, closed_at=incident.opened_at, part_of=None, parts=())
 
 
 def _split(events: list[FaultEvent], until: int) -> tuple[list[FaultEvent], list[FaultEvent]]:
@@ -379,6 +422,7 @@ def _row(incident: Incident) -> IncidentRow:
         None if incident.closed_at == FOREVER else incident.closed_at,
         wording.expected_clear_time,
         incident.fault_count,
+        incident.part_of,
     )
 
 

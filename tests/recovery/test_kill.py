@@ -128,9 +128,9 @@ def test_what_was_said_stays_said_when_a_live_flow_is_killed_again_and_again(liv
     check_all_clear_goes_to_those_told(run)
     check_topics_and_tables_agree(run)
     check_counters(installation, log, run.result)
-    after = check_whoever_is_affected_is_told(run)
+    check_whoever_is_affected_is_told(run)
     early = check_whoever_was_told_was_affected(run)
-    print(f"{early} were told by what was known then, {after} affected by an outage told as two")  # noqa: T201
+    print(f"{early} were told by what was known then")  # noqa: T201
     assert 0 < rows_seen <= visible_rows(installation)
 
 

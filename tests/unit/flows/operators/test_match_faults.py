@@ -179,6 +179,51 @@ def test_who_moved_in_is_told_when_the_incident_came_while_the_watermark_had_gon
     assert table_keys(late, "affected_customers") == [f"{1:016x}{0:016x}"]
 
 
+def test_nobody_is_told_again_when_what_they_were_told_of_proves_to_be_a_part(
+    tmp_path: Path,
+) -> None:
+    step = logic(tmp_path)
+    whole, part = "00000000000000aa", INCIDENT.incident_id
+    told = step.on_batch(
+        [*nothing_recalled(), crm(status="active", site=7, channels=["push"], consent=["push"]), caught_up(USAGE)]
+    )
+    told += step.on_batch([update(INCIDENT)])
+    joined = replace(INCIDENT, part_of=whole, periods=())
+    news = step.on_batch([update(replace(INCIDENT, incident_id=whole, parts=(part,))), update(joined)])
+    over = step.on_batch(
+        [
+            update(replace(INCIDENT, incident_id=whole, parts=(part,), closed_at=200)),
+            update(replace(joined, closed_at=200)),
+        ]
+    )
+
+    assert table_keys(told, "notifications") == [f"{1:016x}{0:016x}"]
+    assert [each for each in news if isinstance(each, Told)] == []
+    assert [(each.incident.incident_id, each.phase) for each in over if isinstance(each, Told)] == [(part, "cleared")]
+
+
+def test_who_waits_for_a_part_is_told_under_the_whole(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    whole = replace(INCIDENT, incident_id="00000000000000aa", parts=(INCIDENT.incident_id,))
+    step.on_batch([*nothing_recalled(), crm(status="active", site=7), caught_up(USAGE)])
+    step.on_batch([update(replace(INCIDENT, announced_at=FOREVER))])
+    told = step.on_batch([update(replace(INCIDENT, part_of=whole.incident_id, periods=())), update(whole)])
+
+    assert [each.incident.incident_id for each in told if isinstance(each, Told)] == [whole.incident_id]
+
+
+def test_parts_are_remembered_as_long_as_the_whole(tmp_path: Path) -> None:
+    step = logic(tmp_path)
+    whole = replace(INCIDENT, incident_id="00000000000000aa", parts=(INCIDENT.incident_id,))
+    step.on_batch([*nothing_recalled(), crm(status="active", site=7), caught_up(USAGE), update(INCIDENT)])
+    step.on_batch([update(replace(INCIDENT, part_of=whole.incident_id, periods=(), closed_at=150)), update(whole)])
+    step.on_batch([usage(cell=5, time=5000)])
+    open_for_long = step.on_batch([usage(cell=5, time=9000)])
+
+    assert [each for each in open_for_long if isinstance(each, Told)] == []
+    assert INCIDENT.incident_id in step.state.incidents
+
+
 def test_all_services_and_default_channels_hold_when_no_change_named_them(tmp_path: Path) -> None:
     step = logic(tmp_path)
     known = crm(status="active", site=7, consent=["email"], email="token")
