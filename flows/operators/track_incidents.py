@@ -18,12 +18,12 @@ import polars as pl
 
 from flows.batch import Batch, Origin
 from flows.operators.folded_table import FoldedTable, FoldSpec, SegmentStore, TableState
+from flows.operators.incident_table import IncidentTable
 from flows.operators.incidents import FaultEvent, Fingerprint, Incident, IncidentRules, Incidents
 from flows.operators.messages import Counted, IncidentUpdate, Recalled, TableOutput
 from flows.operators.told_names import ToldNames
 from flows.operators.topology import Topology, TopologyVersion
 from flows.operators.watermark import FOREVER, NEVER, Watermarks
-from schemas.contracts import contract
 
 FORMAT = 2
 TOPOLOGY_COLUMNS = {
@@ -50,8 +50,6 @@ FAULT_COLUMNS = (
     "planned",
     "service_affecting",
 )
-IncidentRow = tuple[Any, ...]
-_OPENED_AT = list(contract("incidents").polars).index("opened_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ class TrackState:
     waiting: list[FaultEvent]
     waiting_topology: list[tuple[str, TopologyVersion]]
     topology: TableState
-    written: dict[str, tuple[int, IncidentRow]]
+    incident_table: IncidentTable
     folded_until: int
 
 
@@ -115,33 +113,32 @@ class TrackIncidents:
     _events: list[FaultEvent] = field(init=False, default_factory=list)
     _waiting: list[FaultEvent] = field(init=False, default_factory=list)
     _waiting_topology: list[tuple[str, TopologyVersion]] = field(init=False, default_factory=list)
-    _written: dict[str, tuple[int, IncidentRow]] = field(init=False, default_factory=dict)
+    _incident_table: IncidentTable = field(init=False, default_factory=IncidentTable)
     _topology: Topology = field(init=False, default_factory=Topology)
-    _table: FoldedTable = field(init=False)
+    _topology_table: FoldedTable = field(init=False)
     _marks: Watermarks = field(init=False)
     _names: ToldNames = field(init=False)
     _shown: dict[str, dict[str, Incident]] = field(init=False, default_factory=dict)  # by incident, then by told id
     _changed: set[str] = field(init=False, default_factory=set)
-    _rows: list[IncidentRow] = field(init=False, default_factory=list)
     _told: tuple[int, bool, bool] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         resume = self.resume
         spec = FoldSpec(schema=dict(TOPOLOGY_COLUMNS), fold=lambda rows: rows)
-        self._table = FoldedTable(spec, self.store, resume.topology if resume else None)
+        self._topology_table = FoldedTable(spec, self.store, resume.topology if resume else None)
         self._marks = Watermarks(self.spec.delays, self.spec.published, resume.seen if resume else None)
         self._base = Incidents(self.spec.rules)
         self._names = ToldNames(self.spec.rules.hold_down)
         if resume is None:
             self._head = copy.deepcopy(self._base)
             return
-        for part in self._table.parts():
+        for part in self._topology_table.parts():
             for element_id, version in _topology_versions(part):
                 self._topology.add(element_id, version)
         self._base = pickle.loads(resume.base)  # noqa: S301  our own snapshot, in a directory of mode 0700
         self._base_time, self._folded_until = resume.base_time, resume.folded_until
         self._events, self._waiting = list(resume.events), list(resume.waiting)
-        self._waiting_topology, self._written = list(resume.waiting_topology), dict(resume.written)
+        self._waiting_topology, self._incident_table = list(resume.waiting_topology), resume.incident_table
         self._names = resume.names
         self._head = self._refold()
         self._shown = {name: self._views(name, self._folded_until) for name in self._head.incidents}
@@ -184,7 +181,7 @@ class TrackIncidents:
     @property
     def nbytes(self) -> int:
         """Bytes of memory the topology and the pickled incidents take: nearly all there is."""
-        return self._table.nbytes + len(pickle.dumps(self._head))
+        return self._topology_table.nbytes + len(pickle.dumps(self._head))
 
     def snapshot(self) -> TrackState:
         """Everything that a successor needs."""
@@ -198,8 +195,8 @@ class TrackIncidents:
             list(self._events),
             list(self._waiting),
             list(self._waiting_topology),
-            self._table.snapshot(),
-            dict(self._written),
+            self._topology_table.snapshot(),
+            self._incident_table.snapshot(),
             self._folded_until,
         )
 
@@ -233,7 +230,7 @@ class TrackIncidents:
             pl.lit(batch.origin.partition, pl.Int64).alias("partition"),
             pl.col("_offset").alias("offset"),
         )
-        self._table.append(rows)
+        self._topology_table.append(rows)
         self._waiting_topology += _topology_versions(rows)
         return outcomes(batch.origin, used=rows.height)
 
@@ -284,7 +281,7 @@ class TrackIncidents:
             incident = self._head.incidents.get(name)
             if incident is not None:
                 for view in self._views(name, incident.announced_at if time is None else time).values():
-                    self._write(view, time)
+                    self._incident_table.put(view, time)
 
     def _views(self, name: str, until: int) -> dict[str, Incident]:
         """An incident under the ids that were told of it; nothing where it proved to be none."""
@@ -292,13 +289,6 @@ class TrackIncidents:
             return {}
         incident, openings = self._head.incidents[name], self._head.openings[name]
         return {view.incident_id: view for view in self._names.views(incident, openings, self._head.clears, until)}
-
-    def _write(self, incident: Incident, time: int | None) -> None:
-        row = _row(incident)
-        revision, last = self._written.get(incident.incident_id, (0, None))
-        if row != last:
-            self._written[incident.incident_id] = (revision + 1, row)
-            self._rows.append((*row, revision + 1, incident.announced_at if time is None else time))
 
     def _expire(self) -> None:
         before = self._marks.clock - self.spec.retention
@@ -315,20 +305,16 @@ class TrackIncidents:
         self._shown = {name: views for name, views in self._shown.items() if name in self._head.incidents}
         known = {told for views in self._shown.values() for told in views}
         self._names.expire(before, known)
-        self._written = {
-            told: (revision, row)
-            for told, (revision, row) in self._written.items()
-            if told in known or row[_OPENED_AT] >= before
-        }
+        self._incident_table.expire(before, known)
 
     def _emit(self) -> list[Emitted]:
         out: list[Emitted] = []
         progress = (self._marks.value, self._marks.caught_up, self._marks.finished)
         if self._changed or progress != self._told:
             out.append(IncidentUpdate(tuple(self._show()), *progress))
-        if self._rows:
-            out.append(TableOutput("incidents", _rows_frame(self._rows)))
-        self._rows, self._told = [], progress
+        if self._incident_table.rows:
+            out.append(TableOutput("incidents", self._incident_table.take()))
+        self._told = progress
         return out
 
     def _show(self) -> list[Incident]:
@@ -341,7 +327,7 @@ class TrackIncidents:
         # what it rests on may be still to come, for a run that crashed had come further
         shown += [_taken_back(view) for told, view in before.items() if told not in known and view.opened_at <= until]
         for view in shown:
-            self._write(view, until)
+            self._incident_table.put(view, until)
             if view.announced_at < FOREVER:
                 ended_at = None if view.closed_at == FOREVER else view.closed_at
                 self._names.tell(view.fault_id, view.incident_id, view.opened_at, ended_at)
@@ -401,33 +387,3 @@ def _topology_versions(rows: pl.DataFrame) -> list[tuple[str, TopologyVersion]]:
         (row[0], TopologyVersion(row[6], (row[7], row[8], row[9]), row[1], row[2], row[3], row[4], row[5]))
         for row in rows.iter_rows()
     ]
-
-
-def _row(incident: Incident) -> IncidentRow:
-    wording = incident.wordings[-1]
-    return (
-        incident.incident_id,
-        incident.fault_id,
-        incident.element_id,
-        incident.element_type,
-        incident.site_id,
-        incident.region,
-        wording.severity,
-        list(wording.services),
-        incident.planned,
-        incident.probable_cause,
-        incident.state,
-        incident.opened_at,
-        None if incident.announced_at == FOREVER else incident.announced_at,
-        None if incident.closed_at == FOREVER else incident.closed_at,
-        wording.expected_clear_time,
-        incident.fault_count,
-        incident.part_of,
-    )
-
-
-def _rows_frame(rows: list[IncidentRow]) -> pl.DataFrame:
-    schema = contract("incidents").polars
-    times = {name: pl.Int64() for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)}
-    frame = pl.DataFrame(rows, schema={**schema, **times}, orient="row")
-    return frame.with_columns(pl.col(name).cast(schema[name]) for name in times)
