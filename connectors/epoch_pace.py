@@ -66,9 +66,13 @@ class EpochPace:
         self._has_looked, self._leaves_one_out = self._leaves_one_out, False
 
     @property
-    def ends_now(self) -> bool:
-        """Whether Bytewax ends the epoch with the look that the part takes now."""
-        return self._seconds > 0 and self._clock.now() >= self._may_end
+    def is_quiet(self) -> bool:
+        """Whether the epoch is about to end or has only begun: then what is urgent should have the flow for itself.
+
+        The time after its beginning is longer, for it is the one before it that closes first.
+        """
+        now = self._clock.now()
+        return self._seconds > 0 and (now >= self._may_end - self._seconds / 8 or now < self._began + self._seconds / 4)
 
     def awake_at(self, pause_seconds: float) -> float:
         """When to look again, in seconds since the Unix epoch, for a part that has looked and wants a pause."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 
 from bytewax.dataflow import Dataflow
@@ -54,22 +54,28 @@ class Failure:
         return cls(kind, message, step, trace)
 
 
+class _Watch:
+    # entered some thousand times a second
+    def __init__(self, log: FailureLog, step: str) -> None:
+        self._log, self._step = log, step
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None and not isinstance(error, StopIteration | AbortExecution):
+            self._log.first = self._log.first or Failure.of(error, self._step)
+
+
 class FailureLog:
     """Keeps the first failure of a process."""
 
     def __init__(self) -> None:
         self.first: Failure | None = None
 
-    @contextmanager
-    def watch(self, step: str) -> Iterator[None]:
-        """Note an exception that passes; the ones that Bytewax uses as signals are none."""
-        try:
-            yield
-        except (StopIteration, AbortExecution):
-            raise
-        except BaseException as error:
-            self.first = self.first or Failure.of(error, step)
-            raise
+    def watch(self, step: str) -> _Watch:
+        """Note an exception that passes; the ones that Bytewax uses as signals are none. May be entered many times."""
+        return _Watch(self, step)
 
     def attach(self, flow: Dataflow) -> None:
         """Wrap every callable of a dataflow. Call it once, after the flow is built."""
@@ -91,94 +97,94 @@ def _core_operators(steps: Iterable[Any]) -> Iterator[Any]:
 
 class _Source(FixedPartitionedSource[Any, Any]):
     def __init__(self, inner: FixedPartitionedSource[Any, Any], step: str, log: FailureLog) -> None:
-        self._inner, self._step, self._log = inner, step, log
+        self._inner, self._watch = inner, log.watch(step)
 
     def list_parts(self) -> list[str]:
-        with self._log.watch(self._step):
+        with self._watch:
             return list(self._inner.list_parts())
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _SourcePartition:
-        with self._log.watch(self._step):
-            return _SourcePartition(self._inner.build_part(step_id, for_part, resume_state), self._step, self._log)
+        with self._watch:
+            return _SourcePartition(self._inner.build_part(step_id, for_part, resume_state), self._watch)
 
 
 class _SourcePartition(StatefulSourcePartition[Any, Any]):
-    def __init__(self, inner: StatefulSourcePartition[Any, Any], step: str, log: FailureLog) -> None:
-        self._inner, self._step, self._log = inner, step, log
+    def __init__(self, inner: StatefulSourcePartition[Any, Any], watch: _Watch) -> None:
+        self._inner, self._watch = inner, watch
 
     def next_batch(self) -> list[Any]:
-        with self._log.watch(self._step):
+        with self._watch:
             return list(self._inner.next_batch())
 
     def next_awake(self) -> datetime | None:
-        with self._log.watch(self._step):
+        with self._watch:
             return self._inner.next_awake()
 
     def snapshot(self) -> Any:
-        with self._log.watch(self._step):
+        with self._watch:
             return self._inner.snapshot()
 
     def close(self) -> None:
-        with self._log.watch(self._step):
+        with self._watch:
             self._inner.close()
 
 
 class _Sink(FixedPartitionedSink[Any, Any]):
     def __init__(self, inner: FixedPartitionedSink[Any, Any], step: str, log: FailureLog) -> None:
-        self._inner, self._step, self._log = inner, step, log
+        self._inner, self._watch = inner, log.watch(step)
 
     def list_parts(self) -> list[str]:
-        with self._log.watch(self._step):
+        with self._watch:
             return list(self._inner.list_parts())
 
     def part_fn(self, item_key: str) -> int:
-        with self._log.watch(self._step):
+        with self._watch:
             return int(self._inner.part_fn(item_key))
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _SinkPartition:
-        with self._log.watch(self._step):
-            return _SinkPartition(self._inner.build_part(step_id, for_part, resume_state), self._step, self._log)
+        with self._watch:
+            return _SinkPartition(self._inner.build_part(step_id, for_part, resume_state), self._watch)
 
 
 class _SinkPartition(StatefulSinkPartition[Any, Any]):
-    def __init__(self, inner: StatefulSinkPartition[Any, Any], step: str, log: FailureLog) -> None:
-        self._inner, self._step, self._log = inner, step, log
+    def __init__(self, inner: StatefulSinkPartition[Any, Any], watch: _Watch) -> None:
+        self._inner, self._watch = inner, watch
 
     def write_batch(self, values: list[Any]) -> None:
-        with self._log.watch(self._step):
+        with self._watch:
             self._inner.write_batch(values)
 
     def snapshot(self) -> Any:
-        with self._log.watch(self._step):
+        with self._watch:
             return self._inner.snapshot()
 
     def close(self) -> None:
-        with self._log.watch(self._step):
+        with self._watch:
             self._inner.close()
 
 
 class _Logic(StatefulBatchLogic[Any, Any, Any]):
-    def __init__(self, inner: StatefulBatchLogic[Any, Any, Any], step: str, log: FailureLog) -> None:
-        self._inner, self._step, self._log = inner, step, log
+    def __init__(self, inner: StatefulBatchLogic[Any, Any, Any], watch: _Watch) -> None:
+        self._inner, self._watch = inner, watch
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
-        with self._log.watch(self._step):
+        with self._watch:
             return _emitted(self._inner.on_batch(values))
 
     def on_notify(self) -> tuple[list[Any], bool]:
-        with self._log.watch(self._step):
+        with self._watch:
             return _emitted(self._inner.on_notify())
 
     def on_eof(self) -> tuple[list[Any], bool]:
-        with self._log.watch(self._step):
+        with self._watch:
             return _emitted(self._inner.on_eof())
 
     def notify_at(self) -> datetime | None:
-        with self._log.watch(self._step):
+        with self._watch:
             return self._inner.notify_at()
 
     def snapshot(self) -> Any:
-        with self._log.watch(self._step):
+        with self._watch:
             return self._inner.snapshot()
 
 
@@ -189,25 +195,31 @@ def _emitted(result: tuple[Iterable[Any], bool]) -> tuple[list[Any], bool]:
 
 
 def _mapper(inner: Callable[[list[Any]], Iterable[Any]], step: str, log: FailureLog) -> Callable[..., list[Any]]:
+    watch = log.watch(step)
+
     def mapped(items: list[Any]) -> list[Any]:
-        with log.watch(step):
+        with watch:
             return list(inner(items))
 
     return mapped
 
 
 def _function(inner: Callable[..., Any], step: str, log: FailureLog) -> Callable[..., Any]:
+    watch = log.watch(step)
+
     def called(*arguments: Any) -> Any:
-        with log.watch(step):
+        with watch:
             return inner(*arguments)
 
     return called
 
 
 def _builder(inner: Callable[[Any], Any], step: str, log: FailureLog) -> Callable[[Any], _Logic]:
+    watch = log.watch(step)
+
     def build(resume_state: Any) -> _Logic:
-        with log.watch(step):
-            return _Logic(inner(resume_state), step, log)
+        with watch:
+            return _Logic(inner(resume_state), watch)
 
     return build
 

@@ -16,6 +16,7 @@ from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import PARTITION_EOF, error_for
 from schemas.blocks import Headers, RecordBlock
 
+_LOOKS_PER_POLL = 64
 _ERROR, _PAYLOAD, _SIZE, _KEY, _KEY_SIZE, _OFFSET = 0, 3, 4, 5, 6, 7  # words of rd_kafka_message_t
 
 
@@ -61,6 +62,7 @@ class BlockReader:
         self._topic, self._topic_name, self._partition = topic, topic.encode(), partition
         self._next_offset = offset
         self._caught_up = False
+        self._looks = 0
         self._messages = np.zeros(rows, np.int64)
         self._structs = np.zeros((rows, librdkafka.MESSAGE_WORDS), np.int64)
         self._details = np.zeros((rows, 2), np.int64)
@@ -93,6 +95,13 @@ class BlockReader:
             return self._block(structs, details)
         finally:
             kernels.destroy(self._messages, count)
+
+    def waiting(self) -> bool:
+        """See `Reader.waiting`."""
+        self._looks += 1
+        if self._looks % _LOOKS_PER_POLL == 0:
+            librdkafka.poll(self._handle, 0)  # as in `read`, which a quiet partition may not come to for long
+        return int(librdkafka.queue_length(self._queue)) > 0
 
     def end(self) -> int:
         """See `Reader.end`."""

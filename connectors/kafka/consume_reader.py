@@ -52,6 +52,10 @@ class ConsumeReader:
             self._caught_up = self._caught_up or reached
         return self._block(records)
 
+    def waiting(self) -> bool:
+        """See `Reader.waiting`; the client does not tell."""
+        return True
+
     def end(self) -> int:
         """See `Reader.end`."""
         _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._partition), cached=True)

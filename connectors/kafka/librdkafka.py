@@ -94,6 +94,7 @@ _watermarks = _bind(
 poll = _bind("rd_kafka_poll", ctypes.c_int, _POINTER, ctypes.c_int)
 destroy = _bind("rd_kafka_destroy", None, _POINTER)
 queue_new = _bind("rd_kafka_queue_new", _POINTER, _POINTER)
+queue_length = _bind("rd_kafka_queue_length", ctypes.c_size_t, _POINTER)
 queue_destroy = _bind("rd_kafka_queue_destroy", None, _POINTER)
 topic_new = _bind("rd_kafka_topic_new", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
 topic_destroy = _bind("rd_kafka_topic_destroy", None, _POINTER)

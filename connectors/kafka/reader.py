@@ -34,6 +34,10 @@ class Reader(Protocol):
         """
         ...
 
+    def waiting(self) -> bool:
+        """Whether a read may bring anything new; costs much less than an empty one."""
+        ...
+
     def end(self) -> int:
         """The offset behind the partition's last record as the last fetch saw it, -1 if none has; asks nobody."""
         ...

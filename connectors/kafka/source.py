@@ -152,7 +152,9 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self._open_parts = open_parts
         self._stop = stop
         self._rows = self._bytes = 0  # of this epoch
-        self._caught_up = False
+        self._caught_up = False  # as it was said last
+        self._at_end = False  # by the last block
+        self._is_behind = False  # the last block was full
         self._ended = False
         self._pause_seconds = 0.0
         open_parts.opened()
@@ -165,16 +167,22 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
             self._pause_seconds = POLL_SECONDS
             self._lag.show(self._reader.end, self._next_offset)
             return []
-        if self._pace.ends_now and self._poll_seconds > POLL_SECONDS:
-            # what is not urgent would only hold up the close
+        if self._poll_seconds > POLL_SECONDS and not self._is_behind and self._pace.is_quiet:
+            # what is not urgent would only hold up the close, and what waited for that
             self._pause_seconds = POLL_SECONDS
+            return []
+        if not self._reader.waiting():
+            self._is_behind = False
+            self._lag.show(self._reader.end, self._next_offset, at_end=self._at_end)
+            self._pause_seconds = self._pause()
             return []
         block = self._reader.read()
         self._rows += len(block)
         self._bytes += len(block.values) + len(block.keys)
         self._next_offset = block.next_offset
-        self._lag.show(self._reader.end, self._next_offset, at_end=block.caught_up)
-        self._pause_seconds = self._pause_after(block)
+        self._at_end, self._is_behind = block.caught_up, len(block) >= self._block_rows
+        self._lag.show(self._reader.end, self._next_offset, at_end=self._at_end)
+        self._pause_seconds = self._pause()
         if self._until_caught_up and block.caught_up:
             self._end()
             return [replace(block, finished=True)]
@@ -190,11 +198,11 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
             return self._caught_up and self._live_ms > 0
         return time.time() * 1000 - int(block.timestamps_ms[-1]) < self._live_ms
 
-    def _pause_after(self, block: RecordBlock) -> float:
-        if len(block) >= self._block_rows:
+    def _pause(self) -> float:
+        if self._is_behind:
             return 0.0
         # what is known to wait is on its way
-        return self._poll_seconds if block.caught_up else min(self._poll_seconds, POLL_SECONDS)
+        return self._poll_seconds if self._at_end else min(self._poll_seconds, POLL_SECONDS)
 
     def next_awake(self) -> datetime | None:
         return datetime.fromtimestamp(self._pace.awake_at(self._pause_seconds), UTC)
