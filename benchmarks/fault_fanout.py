@@ -178,8 +178,8 @@ def main() -> None:
         stack.enter_context(_usage(telco, brokers, options.rate))
         readable, producer = Readable(brokers), Producer({"bootstrap.servers": brokers, "linger.ms": 0})
         time.sleep(options.warm_seconds)
-        sites = range(telco.sites - 1, telco.sites - 1 - options.faults, -1)
-        small = [_fault(producer, readable, f"F{site}", f"S{site}", PER_SITE) for site in sites]
+        sites = range(telco.sites - 1, telco.sites - 1 - options.warm_faults - options.faults, -1)
+        small = [_fault(producer, readable, f"F{site}", f"S{site}", PER_SITE) for site in sites][options.warm_faults :]
         large = _fault(producer, readable, "FR", "R0", telco.region_customers)
         _print(options, small, large, loaded, _resident(worker))
 
@@ -328,6 +328,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=100, help="small faults")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--warm-seconds", type=float, default=10.0, help="usage before the first fault")
+    parser.add_argument(
+        "--warm-faults", type=int, default=50, help="small faults that are not counted: a broker just started is slow"
+    )
     return parser.parse_args()
 
 

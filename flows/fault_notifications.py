@@ -84,7 +84,7 @@ class FaultConfig:
         retention_seconds: How long closed incidents, and presence beyond the window, are kept for late rows.
     """
 
-    shards: int = 4
+    shards: int = 2
     writers: int = 2
     presence_window_seconds: int = 1800
     hold_down_seconds: int = 0

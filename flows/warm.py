@@ -11,6 +11,7 @@ import time
 
 from connectors.kafka.reader import warm_up as warm_up_reader
 from flows.operators.presence import warm_up as warm_up_presence
+from flows.operators.uses import warm_up as warm_up_uses
 from schemas.codec import warm_up as warm_up_codec
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     warm_up_codec()
     warm_up_reader()
     warm_up_presence()
+    warm_up_uses()
     print(f"kernels are compiled ({time.monotonic() - began:.1f} s)", file=sys.stderr)  # noqa: T201
 
 

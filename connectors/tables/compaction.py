@@ -61,6 +61,11 @@ class Compactor:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="table-compaction")
         self._running: Future[Merge] | None = None
 
+    @property
+    def has_finished(self) -> bool:
+        """A merge has ended since the last call of `finished`."""
+        return self._running is not None and self._running.done()
+
     def finished(self) -> Merge | None:
         """The merge that ended since the last call, if any.
 

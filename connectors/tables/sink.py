@@ -28,8 +28,8 @@ class SinkState(TypedDict):
 class TablesSink(FixedPartitionedSink[TableRows | Tick, SinkState]):
     """Appends rows to tables of Parquet files; items are `(str(writer), TableRows | Tick)`.
 
-    **Delivery**: exactly once, and what readers saw stays. Rows are files at the close of their epoch and visible
-    when the first `Tick` of a later epoch comes. After a crash what the recovery state knows is made visible, and
+    **Delivery**: exactly once, and what readers saw stays. Rows are files at the close of their epoch and become
+    visible, in another thread, when the first `Tick` of a later epoch comes. After a crash what the recovery state knows is made visible, and
     whatever came later is deleted. The tables of one writer change together.
 
     **Ordering**: none between rows; `TableSpec.order_by` tells which row of a key is the latest.
@@ -64,7 +64,7 @@ class TablesSink(FixedPartitionedSink[TableRows | Tick, SinkState]):
         writers: int = 1,
         generation: int | None = None,
         buffer_rows: int = BUFFER_ROWS,
-        views_interval_seconds: float = 1.0,
+        views_interval_seconds: float = 5.0,
     ) -> None:
         for name, spec in tables.items():
             if name != spec.name:

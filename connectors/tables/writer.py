@@ -7,25 +7,25 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from connectors.tables.background import BackgroundFiles
+from connectors.tables.background import BackgroundCommits
 from connectors.tables.compaction import Compactor
-from connectors.tables.durable import sync_directory
 from connectors.tables.fence import Fence
 from connectors.tables.items import TableSpec, conform
 from connectors.tables.layout import Place
-from connectors.tables.manifest import Manifest, confirm, publish, stage
+from connectors.tables.manifest import Manifest
 from connectors.tables.recovery import recover
 from connectors.tables.views import ViewsRefresher, refresh_views
 from schemas.errors import TerminalError
 
 BUFFER_ROWS = 20_000
 RETIRED_SECONDS = 3600.0
+_EARLY_SECONDS = 0.1
 
 
 class TableWriter:
     """The files of one writer.
 
-    **State**: `buffer_rows` rows, the batch that passed the limit, and what waits in `BackgroundFiles`. Beyond that,
+    **State**: `buffer_rows` rows, the batch that passed the limit, and what waits in `BackgroundCommits`. Beyond that,
     rows are in files that nobody sees yet.
 
     Args:
@@ -48,24 +48,24 @@ class TableWriter:
         sequence: int | None,
         *,
         buffer_rows: int = BUFFER_ROWS,
-        views_interval_seconds: float = 1.0,
+        views_interval_seconds: float = 5.0,
     ) -> None:
         self._place = place
         self._specs = specs
         self._fence = fence
         self._buffer_rows = buffer_rows
         with fence.held():
-            self._visible = recover(place, specs, sequence)
-        self._staged = self._visible
+            visible = recover(place, specs, sequence)
+        self._staged = visible
         self._buffers: dict[str, list[pl.DataFrame]] = {}
         self._buffered = 0
-        self._wrote_early = False
+        self._early_at = 0.0
         self._retired_since: dict[tuple[str, str], float] = {}
-        self._note_retired()
-        self._files = BackgroundFiles()
+        self._note_retired(visible)
         self._compactor = Compactor(place, specs)
         self._views = ViewsRefresher(place.data_dir, views_interval_seconds)
         self._views.request()
+        self._commits = BackgroundCommits(place, fence, visible, self._views.request)
 
     def append(self, table: str, rows: pl.DataFrame) -> None:
         """Take rows for the next commit.
@@ -83,10 +83,11 @@ class TableWriter:
             self._write_buffers()
 
     def write_early(self) -> None:
-        """Begin to write what was taken, once between two commits, so that the commit need not wait for the disk."""
-        if self._buffers and not self._wrote_early:
-            self._wrote_early = True
-            self._write_buffers()
+        """Begin a commit of what was taken, a few times between two snapshots, so that those need not wait for it."""
+        now = time.monotonic()
+        if now >= self._early_at and (self._buffers or self._compactor.has_finished):
+            self._early_at = now + _EARLY_SECONDS
+            self._begin_commit()
 
     def stage(self) -> int:
         """Write all rows taken, and the manifest that lists them, where no reader looks.
@@ -97,73 +98,58 @@ class TableWriter:
         Raises:
             TerminalError: Another process has taken over.
         """
-        self._write_buffers()
-        self._wrote_early = False
-        written = self._files.drain()
-        merge = self._compactor.finished()
-        changed = written.keys() | ({merge.table} if merge else set())
-        if changed:
-            tables = dict(self._staged.tables)
-            for table in changed:
-                sync_directory(self._place.table(table))
-                merged = merge if merge and merge.table == table else None
-                added = (*written.get(table, ()), *((merged.output,) if merged else ()))
-                removed = self._remove_expired(table)
-                tables[table] = tables[table].change(added, merged.inputs if merged else (), removed)
-            self._staged = Manifest(self._staged.sequence + 1, tables)
-            with self._fence.held():
-                stage(self._place, self._staged)
+        if self._buffers:
+            self._begin_commit()
+        self._staged = self._commits.wait()
         self._compactor.start(self._staged)
         return self._staged.sequence
 
     def publish(self) -> None:
-        """Show what was staged last. Only call it when the recovery state that names it is durable.
+        """Have shown what was staged last. Only call it when the recovery state that names it is durable.
 
-        Raises:
-            TerminalError: Another process has taken over.
-            TransientError: The views cannot be replaced.
+        What goes wrong is raised by the next `stage`.
         """
-        if self._staged.sequence == self._visible.sequence:
-            confirm(self._place)
-            return
-        with self._fence.held():
-            publish(self._place, self._staged, self._visible)
-        confirm(self._place)
-        for older in range(self._visible.sequence + 1, self._staged.sequence):
-            self._place.staged(older).unlink(missing_ok=True)
-        self._visible = self._staged
-        self._note_retired()
-        self._views.request()
+        self._commits.publish(self._staged)
+        self._note_retired(self._staged)
 
     def close(self) -> None:
         """Stop what runs in the background; shows nothing."""
-        self._files.close()
+        self._commits.close()
         self._compactor.close()
         self._views.close()
 
     def finalize(self) -> None:
-        """Show everything, after the dataflow has ended well: then the last snapshot is durable too."""
+        """Show everything, after the dataflow has ended well: then the last snapshot is durable too.
+
+        Raises:
+            TerminalError: Another process has taken over.
+        """
         self.close()
-        self.publish()
+        self._commits.publish_last(self._staged)
         refresh_views(self._place.data_dir)
+
+    def _begin_commit(self) -> None:
+        self._write_buffers()
+        self._commits.stage(self._compactor.finished(), self._take_expired())
 
     def _write_buffers(self) -> None:
         for table, frames in self._buffers.items():
-            path = self._place.new_file(table, self._staged.sequence + 1)
-            self._files.write(table, path, pl.concat(frames), self._specs[table].sort_by)
+            self._commits.write(table, pl.concat(frames), self._specs[table].sort_by)
         self._buffers = {}
         self._buffered = 0
 
-    def _note_retired(self) -> None:
+    def _note_retired(self, manifest: Manifest) -> None:
         now = time.monotonic()
-        for table, files in self._visible.tables.items():
+        for table, files in manifest.tables.items():
             for name in files.retired:
                 self._retired_since.setdefault((table, name), now)
 
-    def _remove_expired(self, table: str) -> frozenset[str]:
+    def _take_expired(self) -> dict[str, frozenset[str]]:
+        """Retired files whose time is over, by table."""
         oldest = time.monotonic() - RETIRED_SECONDS
-        expired = {name for (of, name), since in self._retired_since.items() if of == table and since <= oldest}
-        for name in expired:
-            (self._place.table(table) / name).unlink(missing_ok=True)
-            del self._retired_since[table, name]
-        return frozenset(expired)
+        expired = [key for key, since in self._retired_since.items() if since <= oldest]
+        for key in expired:
+            del self._retired_since[key]
+        return {
+            table: frozenset(name for of, name in expired if of == table) for table in {table for table, _ in expired}
+        }

@@ -33,6 +33,8 @@ from flows.operators.watermark import FOREVER, NEVER, Watermarks
 from schemas.frames import pick, stack, take
 
 INCIDENTS = Origin("incidents", 0)
+_MOST_UNSETTLED = 1000
+"""Uses that are kept before they are settled: a thousand together cost little more than one."""
 _NOBODY = np.zeros(0, np.uint64)
 
 
@@ -86,6 +88,7 @@ class MatchFaults:
     _looks: dict[str, list[int]] = field(init=False, default_factory=dict)
     _dirty: list[pl.DataFrame] = field(init=False, default_factory=list)  # event_time and customer of CRM changes
     _hits: dict[str, list[tuple[int, int]]] = field(init=False, default_factory=dict)  # incident → touched_at, customer
+    _unsettled: int = field(init=False, default=0)  # uses taken in since:
     _unplaced: list[Uses] = field(init=False, default_factory=list)  # not in the state's presence yet
     _uncounted: dict[str, list[Uses]] = field(init=False, default_factory=dict)  # by topic; repeated ones among them
     _evaluated_until: int = field(init=False, default=NEVER)
@@ -156,9 +159,15 @@ class MatchFaults:
             uses = uses.take(~late)
         self._unplaced.append(uses)
         self._uncounted.setdefault(batch.origin.topic, []).append(uses)
+        self._unsettled += len(uses)
         hits = self.state.in_a_footprint(uses.cell)
         if hits.any():
             self._hit(uses.take(hits))
+        if self._unsettled >= _MOST_UNSETTLED:
+            # the close of the epoch should have little left to do
+            self._place()
+            self._count()
+            self._unsettled = 0
 
     def _hit(self, uses: Uses) -> None:
         """Note uses of the footprints that are known."""
@@ -246,13 +255,13 @@ class MatchFaults:
     # Keeping house
 
     def _place(self) -> None:
-        """Take usage that was kept into presence; once an epoch, and when an incident asks who was where."""
+        """Take usage that was kept into presence; also when an incident asks who was where."""
         pending, self._unplaced = self._unplaced, []
         if pending:
             self.state.presence.add(Uses.together(pending))
 
     def _count(self) -> None:
-        """Find out which of the usage events that were kept repeat others; once an epoch."""
+        """Find out which of the usage events that were kept repeat others."""
         pending, self._uncounted = self._uncounted, {}
         for topic, parts in pending.items():
             uses = Uses.together(parts)

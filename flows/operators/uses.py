@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from schemas.compiled import kernel
 from schemas.frames import integers
 
 Fingerprints = NDArray[np.uint64]
@@ -76,10 +77,36 @@ def among(values: Fingerprints, known: Fingerprints) -> NDArray[np.bool_]:
     # fingerprints are uniform: most values that are not known can be told by a part of their bits
     marks = np.zeros(int(_PART) + 1, np.bool_)
     marks[known & _PART] = True
-    maybe = np.flatnonzero(marks[values & _PART])
-    among_all = np.zeros(len(values), np.bool_)
-    among_all[maybe] = _found(values[maybe], known)
-    return among_all
+    found = np.zeros(len(values), np.bool_)
+    _scan(_read_only(values), _read_only(known), marks, found)
+    return found
+
+
+def warm_up() -> None:
+    """Compile the kernel, or load it from numba's cache."""
+    among(np.zeros(_FEW + 1, np.uint64), np.zeros(1, np.uint64))
+
+
+@kernel
+def _scan(values: Fingerprints, known: Fingerprints, marks: NDArray[np.bool_], found: NDArray[np.bool_]) -> None:
+    for i in range(len(values)):
+        value = values[i]
+        if marks[value & np.uint64(0xFFFF)]:
+            low, high = 0, len(known)
+            while low < high:
+                middle = (low + high) // 2
+                if known[middle] < value:
+                    low = middle + 1
+                else:
+                    high = middle
+            found[i] = low < len(known) and known[low] == value
+
+
+def _read_only(column: Fingerprints) -> Fingerprints:
+    # numba compiles for writable arrays apart; one kind is enough
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _found(values: Fingerprints, known: Fingerprints) -> NDArray[np.bool_]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+from bytewax.outputs import StatefulSinkPartition
 
-from connectors.tables import TableRows, TableSpec, TablesSink
+from connectors.tables import TableRows, TableSpec, TablesSink, Tick
+from connectors.tables.sink import SinkState
 
 SPEC = TableSpec(
     "visits",
@@ -38,3 +40,9 @@ def rows(*ids: int, spec: TableSpec = SPEC) -> TableRows:
 
 def parquet_files(data_dir: Path) -> set[str]:
     return {path.name for path in (data_dir / "tables" / "visits").glob("*.parquet")}
+
+
+def show(part: StatefulSinkPartition[TableRows | Tick, SinkState], *first: TableRows) -> None:
+    """Let the epoch be durable, and wait until its rows are shown."""
+    part.write_batch([*first, Tick()])
+    part.snapshot()

@@ -15,7 +15,6 @@ from connectors.tables import (
     TableRows,
     TableSpec,
     TablesSink,
-    Tick,
     claim_generation,
     read_table,
     refresh_views,
@@ -24,7 +23,7 @@ from connectors.tables import (
 from connectors.tables import writer as writer_module
 from connectors.tables.layout import views_path
 from schemas.errors import TerminalError, TransientError
-from tests.unit.connectors.tables_kit import SPEC, parquet_files, rows, sink
+from tests.unit.connectors.tables_kit import SPEC, parquet_files, rows, show, sink
 
 
 def ids(data_dir: Path, table: str = "visits") -> list[int]:
@@ -45,10 +44,10 @@ def test_rows_are_invisible_when_their_epoch_is_not_durable(tmp_path: Path) -> N
     assert ids(tmp_path) == []
     part.write_batch([rows(3)])  # may come from a timer, which proves nothing
     assert ids(tmp_path) == []
-    part.write_batch([rows(4), Tick()])
+    show(part, rows(4))
     assert ids(tmp_path) == [1, 2]
     part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     assert ids(tmp_path) == [1, 2, 3, 4]
     part.close()
 
@@ -58,7 +57,7 @@ def test_all_staged_rows_show_when_a_tick_comes_after_several_snapshots(tmp_path
     for number in range(3):
         part.write_batch([rows(number)])
         assert part.snapshot()["sequence"] == number + 1
-    part.write_batch([Tick()])
+    show(part)
     assert ids(tmp_path) == [0, 1, 2]
     assert not list((tmp_path / "tables").glob("*staged*"))
     part.close()
@@ -126,7 +125,7 @@ def test_rows_go_to_files_when_more_are_buffered_than_allowed(tmp_path: Path) ->
     part.write_batch([rows(11)])
     assert ids(tmp_path) == []
     part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     assert ids(tmp_path) == list(range(12))
     part.close()
 
@@ -147,7 +146,7 @@ def test_resume_shows_the_snapshot_and_deletes_the_rest_when_it_was_only_staged(
     assert not list((tmp_path / "tables").glob("*staged*"))
     part.write_batch([rows(2)])
     assert part.snapshot()["sequence"] == state["sequence"] + 1
-    part.write_batch([Tick()])
+    show(part)
     assert ids(tmp_path) == [1, 2]
     part.close()
 
@@ -172,7 +171,7 @@ def test_start_is_refused_when_tables_are_ahead_of_the_recovery_state(tmp_path: 
     old = part.snapshot()
     part.write_batch([rows(2)])
     part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     part.close()
     with pytest.raises(TerminalError, match="tables hold commit 2, the recovery state only 1; readers saw what"):
         sink(tmp_path).build_part("out", "0", old)
@@ -201,7 +200,7 @@ def test_nothing_is_staged_or_shown_when_another_has_claimed_the_tables(tmp_path
     with pytest.raises(TerminalError, match=f"^{message}$"):
         old.snapshot()
     with pytest.raises(TerminalError, match=f"^{message}$"):
-        old.write_batch([Tick()])
+        show(old)
     with pytest.raises(TerminalError, match=f"^{message}$"):
         sink(tmp_path, generation=first).build_part("out", "0", state)
     assert ids(tmp_path) == [1]
@@ -220,7 +219,7 @@ def test_flows_do_not_touch_each_other_when_they_share_a_data_directory(tmp_path
     parts[2].write_batch([TableRows("bills", pl.DataFrame({"id": [8]}))])
     for part in parts:
         part.snapshot()
-        part.write_batch([Tick()])
+        show(part)
         part.close()
     one.finalize()
     two.finalize()
@@ -317,14 +316,14 @@ def test_small_files_are_merged_and_removed_later_when_many_commits_came(
     tables = sink(tmp_path)
     part = tables.build_part("out", "0", None)
     for number in range(40):
-        part.write_batch([rows(number), Tick()])
+        show(part, rows(number))
         part.snapshot()
-    part.write_batch([rows(40), Tick()])
+    show(part, rows(40))
     before = parquet_files(tmp_path)
 
     def merged() -> bool:
         part.snapshot()
-        part.write_batch([Tick()])
+        show(part)
         return table_status(tmp_path)[0].files < 15
 
     wait_for(merged)
@@ -335,7 +334,7 @@ def test_small_files_are_merged_and_removed_later_when_many_commits_came(
     monkeypatch.setattr(writer_module, "RETIRED_SECONDS", 0.0)
     part.write_batch([rows(41)])
     state = part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     assert len(parquet_files(tmp_path)) == table_status(tmp_path)[0].files + 1
     assert ids(tmp_path) == list(range(42))
     part.close()
@@ -347,14 +346,14 @@ def test_table_is_fresh_when_ticks_come_without_rows(tmp_path: Path) -> None:
     part = sink(tmp_path).build_part("out", "0", None)
     part.write_batch([rows(1, 2)])
     part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     [first] = table_status(tmp_path)
     assert (first.table, first.rows, first.files, first.sequence) == ("visits", 2, 1, 1)
     assert first.bytes > 0
     assert part.snapshot()["sequence"] == 1
 
     def fresher() -> bool:
-        part.write_batch([Tick()])
+        show(part)
         return table_status(tmp_path)[0].complete_at > first.complete_at
 
     wait_for(fresher)
@@ -365,7 +364,7 @@ def test_freshness_does_not_improve_when_the_flow_only_starts_again(tmp_path: Pa
     part = sink(tmp_path).build_part("out", "0", None)
     part.write_batch([rows(1)])
     state = part.snapshot()
-    part.write_batch([Tick()])
+    show(part)
     part.close()
     [before] = table_status(tmp_path)
     sink(tmp_path).build_part("out", "0", state).close()
