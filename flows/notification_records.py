@@ -10,7 +10,7 @@ from connectors.kafka import OutputBatch
 from flows.batch import Origin
 from flows.operators.messages import Notifications, Recalled
 from flows.operators.shard import split_rows
-from schemas.blocks import RecordBlock
+from schemas.blocks import LazyCells, RecordBlock
 from schemas.codec import Decoder, Encoder
 from schemas.contracts import contract
 
@@ -19,6 +19,7 @@ SEQUENCE_HEADER = "signalbox.sequence"
 NETWORK_KEY = "network"
 """The key of what concerns the network as a whole; shards are keyed by their number."""
 _PART_ROWS = 10_000
+_FEW_ROWS = 1000
 
 
 def address_notifications(
@@ -42,17 +43,10 @@ def address_notifications(
         return [addressed for part in parts for addressed in address_part(part)]
 
     def address_part(rows: pl.DataFrame) -> list[tuple[str, OutputBatch]]:
-        values = encoder.encode(rows.select(columns))
+        # many are encoded by the threads that write them, a few at once: then one call is cheaper than several
+        values = encoder.encode(rows.select(columns)) if rows.height <= _FEW_ROWS else None
         partition = (pl.col("customer") % partitions).cast(pl.Int32)
-        placed = _with_customer(rows).select(
-            "channel",
-            partition.alias("partition"),
-            (partition % writers).alias("writer"),
-            "customer_key",
-            "notification_id",
-            "ingested_ms",
-            "sequence",
-        )
+        placed = _with_customer(rows).with_columns(partition.alias("partition"), (partition % writers).alias("writer"))
         groups = placed.with_row_index("row").partition_by("channel", "writer", as_dict=True, maintain_order=True)
         return [
             (
@@ -61,9 +55,9 @@ def address_notifications(
                     topic=f"notifications.{channel}",
                     partitions=part["partition"].to_numpy(),
                     keys=[key.encode() for key in part["customer_key"]],
-                    values=[values[row] for row in part["row"]],
+                    values=_later(encoder, part) if values is None else [values[row] for row in part["row"]],
                     ids=part["notification_id"].to_list(),
-                    headers=[[(SEQUENCE_HEADER, str(number).encode())] for number in part["sequence"]],
+                    columns={SEQUENCE_HEADER: [b"%d" % number for number in part["sequence"]]},
                     triggered_ms=part["ingested_ms"].to_numpy(),
                 ),
             )
@@ -71,6 +65,10 @@ def address_notifications(
         ]
 
     return address
+
+
+def _later(encoder: Encoder, rows: pl.DataFrame) -> LazyCells:
+    return LazyCells(rows.height, lambda: encoder.encode_packed(rows))
 
 
 def recall_notifications(decoder: Decoder, shards: int) -> Callable[[RecordBlock], list[tuple[str, Recalled]]]:

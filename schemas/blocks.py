@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +105,68 @@ class RecordBlock:
             caught_up,
             finished,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedCells(Sequence[bytes | None]):
+    """Cells back to back in one buffer, which costs no Python object a cell.
+
+    Attributes:
+        data: All cells. uint8.
+        ends: Where each begins and the last one ends; n + 1 positions. int64.
+        null: Which are null. bool, n.
+    """
+
+    data: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    null: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, cells: Sequence[bytes | None]) -> PackedCells:
+        """Pack cells that are not packed yet."""
+        if isinstance(cells, PackedCells):
+            return cells
+        return cells.packed if isinstance(cells, LazyCells) else cls(*pack(cells))
+
+    def __len__(self) -> int:
+        return len(self.null)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes | None]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes | None] | None:
+        if isinstance(place, slice):
+            return [self[row] for row in range(*place.indices(len(self)))]
+        row = range(len(self))[place]
+        return None if self.null[row] else self.data[self.ends[row] : self.ends[row + 1]].tobytes()
+
+
+class LazyCells(Sequence[bytes | None]):
+    """Cells that are made when somebody first looks at one, in whatever thread that is.
+
+    Args:
+        length: How many there will be.
+        make: Makes them; what it raises, looking raises.
+    """
+
+    def __init__(self, length: int, make: Callable[[], PackedCells]) -> None:
+        self._length, self._make = length, make
+
+    @cached_property
+    def packed(self) -> PackedCells:
+        """The cells."""
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes | None]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes | None] | None:
+        return self.packed[place]
 
 
 def pack(cells: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:

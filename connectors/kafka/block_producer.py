@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from confluent_kafka import KafkaError
-from numpy.typing import NDArray
 
 from connectors.kafka import kernels, librdkafka
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_for
-from connectors.kafka.output import OutputBatch
-from schemas.blocks import pack
+from connectors.kafka.output import ID_HEADER, OutputBatch
+from schemas.blocks import PackedCells
 
 _ROOM_MS = 50
 _RECORD_PARTS = 5  # topic, partition, flags, key, value
@@ -83,10 +82,11 @@ class _Cells:
     """
 
     def __init__(self, cells: Sequence[bytes | None]) -> None:
-        # one byte more: an empty cell needs an address too
-        self._buffer, ends, null = pack([*cells, b"\0"])
-        self.places = np.column_stack([ends[:-2] + self._buffer.ctypes.data, np.diff(ends[:-1])])
-        self.places[null[:-1]] = 0
+        packed = PackedCells.of(cells)
+        # an empty cell needs an address too
+        self._buffer = packed.data if len(packed.data) else np.zeros(1, np.uint8)
+        self.places = np.column_stack([packed.ends[:-1] + self._buffer.ctypes.data, np.diff(packed.ends)])
+        self.places[packed.null] = 0
 
 
 class _Headers:
@@ -99,16 +99,20 @@ class _Headers:
     """
 
     def __init__(self, batch: OutputBatch) -> None:
-        names: dict[str, int] = {}
-        which: list[int] = []
-        cells: list[bytes | None] = []
-        self.ends: NDArray[np.int64] = np.zeros(len(batch) + 1, np.int64)
-        for row, headers in enumerate(batch.record_headers(), 1):
-            for name, value in headers:
-                which.append(names.setdefault(name, len(names)))
-                cells.append(value.encode() if isinstance(value, str) else value)
-            self.ends[row] = len(which)
-        self._names = _Cells([name.encode() + b"\0" for name in names])
-        self._values = _Cells(cells)
-        self.places = np.column_stack([self._names.places[which, 0], self._values.places])
+        columns: dict[str, Sequence[bytes | None]] = {ID_HEADER: [each.encode() for each in batch.ids], **batch.columns}
+        count = len(columns)
+        names = [name.encode() + b"\0" for name in columns]
+        self._values = [_Cells(cells) for cells in columns.values()]
+        further: list[tuple[int, str, bytes | None]] = []
+        if batch.headers is not None:
+            further = [(row, *header) for row, headers in enumerate(batch.headers) for header in headers]
+            names += [name.encode() + b"\0" for _, name, _ in further]
+            self._values.append(_Cells([value for _, _, value in further]))
+        self._names = _Cells(names)
+        rows = np.concatenate([np.tile(np.arange(len(batch)), count), np.array([row for row, _, _ in further], int)])
+        which = np.concatenate([np.repeat(np.arange(count), len(batch)), count + np.arange(len(further))])
+        order = np.argsort(rows, kind="stable")
+        addresses, values = self._names.places[which, 0], np.concatenate([each.places for each in self._values])
+        self.places = np.column_stack([addresses, values])[order]
+        self.ends = np.searchsorted(rows[order], np.arange(len(batch) + 1))
         self.most = int(np.diff(self.ends).max(initial=0))

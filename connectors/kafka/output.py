@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class OutputBatch:
         values: n values.
         ids: n ids, each a pure function of the inputs; becomes the header `signalbox.id`.
         headers: Further headers of each record, or None.
+        columns: Further headers that every record has: n values by name.
         triggered_ms: When what caused each record came into Kafka, milliseconds since the epoch, or None. It is not
             published; `on_commit` can measure with it. int64, n.
 
@@ -34,15 +36,17 @@ class OutputBatch:
 
     topic: str
     partitions: NDArray[np.int32]
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
     ids: list[str]
     headers: list[list[tuple[str, bytes]]] | None = None
     triggered_ms: NDArray[np.int64] | None = None
+    columns: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lengths = {len(self.partitions), len(self.keys), len(self.values), len(self.ids)}
-        lengths |= {len(column) for column in (self.headers, self.triggered_ms) if column is not None}
+        optional = (self.headers, self.triggered_ms, *self.columns.values())
+        lengths |= {len(column) for column in optional if column is not None}
         if len(lengths) != 1:
             raise ValueError(f"expected columns of one length, got lengths {sorted(lengths)}")
 
@@ -51,9 +55,11 @@ class OutputBatch:
 
     def record_headers(self) -> Iterator[list[tuple[str, str | bytes | None]]]:
         """The headers of each record, its id first."""
-        if self.headers is None:
-            return ([(ID_HEADER, identity)] for identity in self.ids)
-        return ([(ID_HEADER, identity), *further] for identity, further in zip(self.ids, self.headers, strict=True))
+        further = repeat(()) if self.headers is None else self.headers
+        columns = zip(*self.columns.values(), strict=True) if self.columns else repeat(())
+        # zip is told not to be strict, for repeat has no end
+        for identity, cells, own in zip(self.ids, columns, further, strict=False):
+            yield [(ID_HEADER, identity), *zip(self.columns, cells, strict=True), *own]
 
     def take(self, rows: list[int]) -> OutputBatch:
         """The records at these positions."""
@@ -65,6 +71,7 @@ class OutputBatch:
             ids=[self.ids[row] for row in rows],
             headers=None if self.headers is None else [self.headers[row] for row in rows],
             triggered_ms=None if self.triggered_ms is None else self.triggered_ms[rows],
+            columns={name: [cells[row] for row in rows] for name, cells in self.columns.items()},
         )
 
 

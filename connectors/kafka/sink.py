@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -21,12 +21,14 @@ OnCommit = Callable[[OutputBatch, int], None]
 """Called after each commit with a batch and the time in milliseconds since the epoch, perhaps from another thread."""
 
 _RECALL_WAIT_MS = 5
+_RECORDS_PER_COMMIT = 10_000
 
 
 class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
     """Publishes `(str(writer), OutputBatch)` items; each `write_batch` is one short transaction, committed at once.
 
-    With `recalled` the writers commit side by side, and the close of the epoch waits for them.
+    With `recalled` the writers commit side by side, many records in several transactions, and the close of the epoch
+    waits for them.
 
     Delivery: exactly once for readers of committed records, provided that ids are pure functions of the inputs. After a
         failure the writer first fences its predecessor, then reads what that one had published after the snapshot,
@@ -199,7 +201,8 @@ class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
             self._writer = self._take()
         while self._under_way and self._under_way[0].done():
             self._under_way.popleft().result()
-        self._under_way.append(self._thread.submit(self._commits.publish, self._writer, values))
+        for part in _parts(values):
+            self._under_way.append(self._thread.submit(self._commits.publish, self._writer, part))
 
     def snapshot(self) -> dict[str, int]:
         while self._under_way:
@@ -208,3 +211,15 @@ class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
 
     def close(self) -> None:
         self._thread.shutdown()
+
+
+def _parts(batches: list[OutputBatch]) -> Iterator[list[OutputBatch]]:
+    """Cut a long list of batches, so that the first can be read while the last are written."""
+    part: list[OutputBatch] = []
+    for batch in batches:
+        part.append(batch)
+        if sum(map(len, part)) >= _RECORDS_PER_COMMIT:
+            yield part
+            part = []
+    if part:
+        yield part

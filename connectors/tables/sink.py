@@ -28,9 +28,9 @@ class SinkState(TypedDict):
 class TablesSink(FixedPartitionedSink[TableRows | Tick, SinkState]):
     """Appends rows to tables of Parquet files; items are `(str(writer), TableRows | Tick)`.
 
-    **Delivery**: exactly once, and what readers saw stays. Rows are files at the close of their epoch and become
-    visible, in another thread, when the first `Tick` of a later epoch comes. After a crash what the recovery state knows is made visible, and
-    whatever came later is deleted. The tables of one writer change together.
+    **Delivery**: exactly once, and what readers saw stays. Rows are files at the close of their epoch; when the first
+    `Tick` of a later epoch comes they become visible, in another thread. After a crash what the recovery state knows
+    is made visible, and whatever came later is deleted. The tables of one writer change together.
 
     **Ordering**: none between rows; `TableSpec.order_by` tells which row of a key is the latest.
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from schemas.blocks import PackedCells
 from schemas.codec import cells as cell
 from schemas.codec.canonical import MAGIC_BYTE
 from schemas.codec.registry import Registry
@@ -44,7 +45,13 @@ class Encoder:
         self._name_ends = np.cumsum([0, *map(len, names)], dtype=np.int64)
 
     def encode(self, frame: pl.DataFrame) -> list[bytes]:
-        """Encode every row.
+        """Encode every row; see `encode_packed`."""
+        packed = self.encode_packed(frame)
+        data = packed.data.tobytes()
+        return [data[start:end] for start, end in pairwise(packed.ends.tolist())]
+
+    def encode_packed(self, frame: pl.DataFrame) -> PackedCells:
+        """Encode every row, into one buffer.
 
         Args:
             frame: The contract's columns with the contract's types, in any order; further columns are left out.
@@ -90,8 +97,8 @@ class Encoder:
                 out,
                 ends,
             )
-        data = out[: ends[-1]].tobytes()
-        return [data[start:end] for start, end in pairwise(ends.tolist())]
+        # a copy as long as it is: there is room for the longest form of every cell
+        return PackedCells(out[: ends[-1]].copy(), ends, np.zeros(n, np.bool_))
 
     def _registered(self, registry: Registry) -> bytes:
         if self._prefix is None:

@@ -33,6 +33,7 @@ from connectors.kafka import (
 from connectors.kafka.block_producer import BlockProducer
 from connectors.kafka.message_producer import MessageProducer
 from connectors.kafka.recall import Recall, transactional_id
+from connectors.metrics import process_metrics
 from schemas.blocks import RecordBlock
 from schemas.errors import SignalboxError, TerminalError
 from tests.contract.kafka_kit import WAIT_SECONDS, batch, committed, committed_ids, produce, wait_until
@@ -69,16 +70,31 @@ def test_sink_publishes_in_order_when_given_batches(kafka_config, new_topic):
         [b"a", None, b"", b"d", b"e"],
         ["1", "2", "3", "4", "5"],
         headers=[[("more", b"x")], [], [], [], []],
+        columns={"number": [b"0", b"1", b"2", b"3", b""]},
     )
     part.write_batch([records, batch(topic, ["6"])])
     wait_until(lambda: len(committed(kafka_config, topic)) == 4, "the commit")
     assert [(key, value, headers) for _, key, value, headers, _ in committed(kafka_config, topic)] == [
-        (b"k", b"a", [("signalbox.id", b"1"), ("more", b"x")]),
-        (None, b"", [("signalbox.id", b"3")]),
-        (None, b"e", [("signalbox.id", b"5")]),
+        (b"k", b"a", [("signalbox.id", b"1"), ("number", b"0"), ("more", b"x")]),
+        (None, b"", [("signalbox.id", b"3"), ("number", b"2")]),
+        (None, b"e", [("signalbox.id", b"5"), ("number", b"")]),
         (None, b"6", [("signalbox.id", b"6")]),
     ]
     assert [value for _, _, value, _, _ in committed(kafka_config, topic, 1)] == [None, b"d"]
+
+
+def test_sink_commits_in_parts_when_a_batch_is_long(apache_config, new_topic):
+    topic = new_topic(apache_config)
+    transactions = process_metrics().transactions.labels("parts")
+    before = transactions._value.get()
+    sink = TransactionalSink(apache_config, flow="f", sink="parts", topics=[topic], writers=1, recalled=True)
+    part = sink.build_part("write", "0", None)
+    names = [f"{number}" for number in range(18_000)]
+    part.write_batch([batch(topic, names[at : at + 6000]) for at in range(0, 18_000, 6000)])
+    part.snapshot()
+
+    assert committed_ids(apache_config, topic) == names
+    assert transactions._value.get() - before == 2
 
 
 @pytest.mark.usefixtures("each_producer")

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import Gauge
 
 from connectors.broker import ApacheKafka, free_port
+from connectors.epoch_pace import EpochClock
 from connectors.kafka import (
     KafkaConfig,
     KafkaSource,
@@ -155,6 +156,22 @@ def test_source_reads_on_at_once_when_a_block_was_full_and_waits_when_all_is_rea
         assert rows_read % 10 > 0 or part.next_awake() <= datetime.now(UTC)
     blocks_until_idle(part, lambda seen: bool(seen) and seen[-1].caught_up)
     assert part.next_awake() - datetime.now(UTC) > timedelta(seconds=50)
+
+
+def test_source_that_is_not_urgent_reads_in_the_middle_of_an_epoch(kafka_config, new_topic):
+    topic = new_topic(kafka_config)
+    now = [1_000_000.0]
+    source = KafkaSource(kafka_config, [topic], poll_seconds=0.1, epochs=EpochClock(8.0, lambda: now[0]))
+    part = source.build_part("read", f"{topic}/0", None)
+    produce(kafka_config, topic, [{"value": b"v"}])
+    time.sleep(0.5)
+    assert part.next_batch() == []
+    now[0] += 4.0
+    assert sum(map(len, blocks_until_idle(part, bool))) == 1
+    produce(kafka_config, topic, [{"value": b"v"}])
+    time.sleep(0.5)
+    now[0] += 3.5
+    assert part.next_batch() == []
 
 
 @both_clients
