@@ -325,7 +325,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--region-customers", type=int, default=100_000)
     parser.add_argument("--rate", type=int, default=20_000, help="usage events per second")
-    parser.add_argument("--faults", type=int, default=100, help="small faults")
+    parser.add_argument("--faults", type=int, default=200, help="small faults")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--warm-seconds", type=float, default=10.0, help="usage before the first fault")
     parser.add_argument(

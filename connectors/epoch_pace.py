@@ -65,14 +65,15 @@ class EpochPace:
         self._began = self._clock.latest_end = self._clock.now()
         self._has_looked, self._leaves_one_out = self._leaves_one_out, False
 
-    @property
-    def is_quiet(self) -> bool:
+    def is_quiet(self, longer_seconds: float = 0.0) -> bool:
         """Whether the epoch is about to end or has only begun: then what is urgent should have the flow for itself.
 
-        The time after its beginning is longer, for it is the one before it that closes first.
+        The time after its beginning is longer by `longer_seconds`, so that parts that can wait do not come all at once.
         """
-        now = self._clock.now()
-        return self._seconds > 0 and (now >= self._may_end - self._seconds / 8 or now < self._began + self._seconds / 4)
+        now, quiet = self._clock.now(), self._seconds / 8
+        return self._seconds > 0 and (
+            now >= self._may_end - quiet or now < self._began + quiet + min(longer_seconds, 2 * quiet)
+        )
 
     def awake_at(self, pause_seconds: float) -> float:
         """When to look again, in seconds since the Unix epoch, for a part that has looked and wants a pause."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from connectors.kafka import OutputBatch
 from flows.batch import Origin
@@ -13,6 +15,7 @@ from flows.operators.shard import split_rows
 from schemas.blocks import LazyCells, RecordBlock
 from schemas.codec import Decoder, Encoder
 from schemas.contracts import contract
+from schemas.frames import pick, take, without
 
 SEQUENCE_HEADER = "signalbox.sequence"
 """Numbers the notifications of a shard, so that after a crash it tells those it knows from those it has lost."""
@@ -44,25 +47,33 @@ def address_notifications(
 
     def address_part(rows: pl.DataFrame) -> list[tuple[str, OutputBatch]]:
         # many are encoded by the threads that write them, a few at once: then one call is cheaper than several
-        values = encoder.encode(rows.select(columns)) if rows.height <= _FEW_ROWS else None
-        partition = (pl.col("customer") % partitions).cast(pl.Int32)
-        placed = _with_customer(rows).with_columns(partition.alias("partition"), (partition % writers).alias("writer"))
-        groups = placed.with_row_index("row").partition_by("channel", "writer", as_dict=True, maintain_order=True)
+        values = encoder.encode(pick(rows, columns)) if rows.height <= _FEW_ROWS else None
+        partition = (_customers(rows["customer_key"]) % np.uint64(partitions)).astype(np.int32)
+        channels = rows["channel"].to_list()
+        topics = sorted(set(channels))
+        group = np.array([topics.index(channel) for channel in channels], np.int64) * writers + partition % writers
         return [
-            (
-                str(writer),
-                OutputBatch(
-                    topic=f"notifications.{channel}",
-                    partitions=part["partition"].to_numpy(),
-                    keys=[key.encode() for key in part["customer_key"]],
-                    values=_later(encoder, part) if values is None else [values[row] for row in part["row"]],
-                    ids=part["notification_id"].to_list(),
-                    columns={SEQUENCE_HEADER: [b"%d" % number for number in part["sequence"]]},
-                    triggered_ms=part["ingested_ms"].to_numpy(),
-                ),
-            )
-            for (channel, writer), part in groups.items()
+            (str(number % writers), _batch(rows, group == number, topics[number // writers], partition, values))
+            for number in np.unique(group).tolist()
         ]
+
+    def _batch(
+        rows: pl.DataFrame,
+        which: NDArray[np.bool_],
+        channel: str,
+        partition: NDArray[np.int32],
+        values: list[bytes] | None,
+    ) -> OutputBatch:
+        part = take(rows, which)
+        return OutputBatch(
+            topic=f"notifications.{channel}",
+            partitions=partition[which],
+            keys=[key.encode() for key in part["customer_key"].to_list()],
+            values=_later(encoder, part) if values is None else [values[row] for row in np.flatnonzero(which)],
+            ids=part["notification_id"].to_list(),
+            columns={SEQUENCE_HEADER: [b"%d" % number for number in part["sequence"].to_list()]},
+            triggered_ms=part["ingested_ms"].to_numpy(),
+        )
 
     return address
 
@@ -95,7 +106,8 @@ def recall_notifications(decoder: Decoder, shards: int) -> Callable[[RecordBlock
 def _recalled_rows(decoder: Decoder, block: RecordBlock) -> pl.DataFrame:
     rows = decoder.decode(block).rows
     numbers = [_sequence(block, row) for row in rows["_row"]]
-    return _with_customer(rows.drop("_row").with_columns(pl.Series("sequence", numbers, pl.Int64)))
+    added = [pl.Series("sequence", numbers, pl.Int64), pl.Series("customer", _customers(rows["customer_key"]))]
+    return without(rows, ("_row",)).hstack(added)
 
 
 def _sequence(block: RecordBlock, row: int) -> int:
@@ -104,6 +116,7 @@ def _sequence(block: RecordBlock, row: int) -> int:
     return -1 if found is None else int(found)
 
 
-def _with_customer(rows: pl.DataFrame) -> pl.DataFrame:
-    number = pl.col("customer_key").str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64)
-    return rows.with_columns(number.alias("customer"))
+def _customers(keys: pl.Series) -> NDArray[np.uint64]:
+    """The numbers of customers: the first half of their keys, which are 32 hex characters."""
+    numbers: NDArray[np.uint64] = np.frombuffer(bytes.fromhex("".join(keys.to_list())), ">u8")[::2].astype(np.uint64)
+    return numbers

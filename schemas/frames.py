@@ -39,7 +39,23 @@ def stack(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return first
 
 
+def constant(name: str, value: object, dtype: pl.DataType, rows: int) -> pl.Series:
+    """A column that says the same in every row."""
+    return pl.Series(name, [value], dtype).new_from_index(0, rows)
+
+
+def nulls(column: pl.Series) -> NDArray[np.bool_]:
+    """Where a column is null."""
+    if not column.null_count():
+        return np.zeros(len(column), np.bool_)
+    where: NDArray[np.bool_] = column.to_arrow().is_null().to_numpy(zero_copy_only=False)
+    return where
+
+
 def integers(column: pl.Series, null: int = 0) -> NDArray[np.int64]:
     """A column of times (microseconds) or whole numbers; `null` stands for null."""
     whole = column.cast(pl.Int64)
-    return (whole.fill_null(null) if whole.null_count() else whole).to_numpy()
+    if not whole.null_count():
+        return whole.to_numpy()
+    filled: NDArray[np.int64] = whole.to_arrow().fill_null(null).to_numpy(zero_copy_only=False)
+    return filled

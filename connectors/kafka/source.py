@@ -20,6 +20,7 @@ from schemas.blocks import RecordBlock
 
 POLL_SECONDS = 0.004
 """How soon a part looks again, unless it is told otherwise."""
+_GOLDEN_RATIO = 0.618034
 _BYTES_PER_EPOCH = 256 * 1024 * 1024
 
 
@@ -104,6 +105,7 @@ class KafkaSource(FixedPartitionedSource[RecordBlock, int]):
         return _KafkaPartition(
             self._client.reader(topic, partition, offset, self._block_rows),
             offset,
+            partition,
             LagGauge(topic, partition),
             until_caught_up=self._until_caught_up,
             rows_per_epoch=self._rows_per_epoch,
@@ -130,6 +132,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self,
         reader: Reader,
         offset: int,
+        partition: int,
         lag: LagGauge,
         *,
         until_caught_up: bool,
@@ -147,6 +150,8 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
         self._until_caught_up = until_caught_up
         self._rows_per_epoch, self._block_rows = rows_per_epoch, block_rows
         self._poll_seconds = poll_seconds
+        # the parts of a topic take turns: multiples of the golden ratio lie far apart, however many they are
+        self._turn_seconds = partition * _GOLDEN_RATIO % 1 * poll_seconds
         self._live_ms = live_ms
         self._pace = pace
         self._open_parts = open_parts
@@ -167,7 +172,7 @@ class _KafkaPartition(StatefulSourcePartition[RecordBlock, int]):
             self._pause_seconds = POLL_SECONDS
             self._lag.show(self._reader.end, self._next_offset)
             return []
-        if self._poll_seconds > POLL_SECONDS and not self._is_behind and self._pace.is_quiet:
+        if self._poll_seconds > POLL_SECONDS and not self._is_behind and self._pace.is_quiet(self._turn_seconds):
             # what is not urgent would only hold up the close, and what waited for that
             self._pause_seconds = POLL_SECONDS
             return []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import polars as pl
 
@@ -36,10 +38,15 @@ class BackgroundCommits:
         self._place, self._fence, self._on_published = place, fence, on_published
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="table-commits")
         self._files: deque[Future[None]] = deque()
-        self._others: list[Future[None]] = []
+        self._others: list[Future[Any]] = []
+        self._hurry = threading.Event()
         # from here on the thread's own
         self._written: dict[str, list[DataFile]] = defaultdict(list)
         self._staged = self._visible = visible
+
+    def pause(self, seconds: float) -> None:
+        """Let some time go by, unless somebody waits."""
+        self._others.append(self._pool.submit(self._hurry.wait, seconds))
 
     def write(self, table: str, rows: pl.DataFrame, sort_by: Sequence[str]) -> None:
         """Have rows written to a new file, ordered by `sort_by`, for the next commit.
@@ -48,6 +55,7 @@ class BackgroundCommits:
             OSError: An earlier file could not be written.
         """
         while len(self._files) >= MAX_WAITING:
+            self._hurry.set()
             self._files.popleft().result()
         rows = rows.sort(sort_by) if sort_by else rows
         self._files.append(self._pool.submit(self._write, table, rows))
@@ -73,12 +81,15 @@ class BackgroundCommits:
             OSError: The disk refuses.
         """
         waiting, self._files, self._others = [*self._files, *self._others], deque(), []
+        self._hurry.set()
         for done in waiting:
             done.result()
+        self._hurry.clear()
         return self._staged
 
     def close(self) -> None:
         """Wait for what is being done, and forget the rest."""
+        self._hurry.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def publish_last(self, manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from schemas.errors import TerminalError
 BUFFER_ROWS = 20_000
 RETIRED_SECONDS = 3600.0
 _EARLY_SECONDS = 0.1
+_CALM_SECONDS = 0.08
 
 
 class TableWriter:
@@ -87,6 +88,8 @@ class TableWriter:
         now = time.monotonic()
         if now >= self._early_at and (self._buffers or self._compactor.has_finished):
             self._early_at = now + _EARLY_SECONDS
+            # what came with these rows may be on its way to Kafka, which shares the disk
+            self._commits.pause(_CALM_SECONDS)
             self._begin_commit()
 
     def stage(self) -> int:

@@ -84,7 +84,9 @@ class Decisions:
             self.state.put_told(str(name), merged.with_columns(update, cleared).select(*TOLD))
         self.state.next_sequence = max(self.state.next_sequence, int(rows["sequence"].max()) + 1)  # type: ignore[arg-type]
         out.append(TableOutput("notifications", rows.select(*contract("notification").polars)))
-        return out + count_published(rows)
+        for (phase,), part in rows.partition_by("phase", as_dict=True).items():
+            out += count_published(part["channel"], str(phase))
+        return out
 
     def _unknown(self, incident: Incident, customers: Fingerprints) -> Fingerprints:
         """Who of some customers was told neither of an incident nor of a part of it. Of a part nobody else is told."""

@@ -9,6 +9,7 @@ import polars as pl
 from flows.operators.incidents import Incident, Wording
 from flows.operators.watermark import FOREVER
 from schemas.contracts import contract
+from schemas.frames import constant, stack, take
 
 _TIME = pl.Datetime("us", "UTC")
 
@@ -39,52 +40,56 @@ def notification_rows(incident: Incident, told: pl.DataFrame, phase: str, update
     Returns:
         The contract's columns, `ingested_ms` and `sequence`.
     """
-    kind = "planned_work" if incident.planned else "outage"
-    columns = contract("notification").polars
     ends = [wording.start for wording in incident.wordings[1:]] + [FOREVER]
     parts = []
     for wording, end in zip(incident.wordings, ends, strict=True):
         rows = told
         if len(incident.wordings) > 1:
-            rows = told.filter((pl.col("moment") >= wording.start) & (pl.col("moment") < end))
-        if not rows.height:
-            continue
-        keys = rows["customer_key"].to_list()
-        ids = [notification_id(incident.incident_id, key, phase, update) for key in keys]
-        parts.append(
-            rows.select(
-                pl.Series("notification_id", ids, pl.String),
-                pl.lit(phase).alias("phase"),
-                pl.lit(f"{kind}_{phase}").alias("template"),
-                pl.col("outcome").alias("channel"),
-                pl.col("contact").alias("contact_token"),
-                "customer_key",
-                "language",
-                "cause",
-                pl.col("affected_at").cast(_TIME),
-                pl.col("moment").cast(_TIME).alias("event_time"),
-                *_constants(incident, wording, phase),
-                "ingested_ms",
-                "sequence",
-            ).select(*columns, "ingested_ms", "sequence")
-        )
-    return pl.concat(parts)
+            moment = told["moment"].to_numpy()
+            rows = take(told, (moment >= wording.start) & (moment < end))
+        if rows.height:
+            parts.append(_rows(incident, wording, rows, phase, update))
+    return stack(parts)
 
 
-def _constants(incident: Incident, wording: Wording, phase: str) -> list[pl.Expr]:
-    cleared_at = incident.closed_at if phase == "cleared" else None
-    return [
-        pl.lit(incident.incident_id).alias("incident_id"),
-        pl.lit(incident.fault_id).alias("fault_id"),
-        pl.lit(wording.severity).alias("severity"),
-        pl.lit(pl.Series([list(wording.services)], dtype=pl.List(pl.String))).first().alias("services"),
-        pl.lit(incident.element_id).alias("element_id"),
-        pl.lit(incident.element_type, pl.String).alias("element_type"),
-        pl.lit(incident.site_id, pl.String).alias("site_id"),
-        pl.lit(incident.region, pl.String).alias("region"),
-        pl.lit(incident.probable_cause, pl.String).alias("probable_cause"),
-        pl.lit(incident.planned).alias("planned"),
-        pl.lit(incident.opened_at, pl.Int64).cast(_TIME).alias("opened_at"),
-        pl.lit(wording.expected_clear_time, pl.Int64).cast(_TIME).alias("expected_clear_time"),
-        pl.lit(cleared_at, pl.Int64).cast(_TIME).alias("cleared_at"),
+def _rows(incident: Incident, wording: Wording, told: pl.DataFrame, phase: str, update: int | None) -> pl.DataFrame:
+    kind = "planned_work" if incident.planned else "outage"
+    ids = [notification_id(incident.incident_id, key, phase, update) for key in told["customer_key"].to_list()]
+    own = {
+        "notification_id": pl.Series(ids, dtype=pl.String),
+        "channel": told["outcome"],
+        "contact_token": told["contact"],
+        "customer_key": told["customer_key"],
+        "language": told["language"],
+        "cause": told["cause"],
+        "affected_at": told["affected_at"].cast(_TIME),
+        "event_time": told["moment"].cast(_TIME),
+    }
+    shared: dict[str, object] = {
+        "phase": phase,
+        "template": f"{kind}_{phase}",
+        "incident_id": incident.incident_id,
+        "fault_id": incident.fault_id,
+        "severity": wording.severity,
+        "services": list(wording.services),
+        "element_id": incident.element_id,
+        "element_type": incident.element_type,
+        "site_id": incident.site_id,
+        "region": incident.region,
+        "probable_cause": incident.probable_cause,
+        "planned": incident.planned,
+        "opened_at": incident.opened_at,
+        "expected_clear_time": wording.expected_clear_time,
+        "cleared_at": incident.closed_at if phase == "cleared" else None,
+    }
+    columns = [
+        own[name].alias(name) if name in own else _shared(name, shared[name], dtype, told.height)
+        for name, dtype in contract("notification").polars.items()
     ]
+    return pl.DataFrame([*columns, told["ingested_ms"], told["sequence"]])
+
+
+def _shared(name: str, value: object, dtype: pl.DataType, rows: int) -> pl.Series:
+    if dtype == _TIME:
+        return constant(name, value, pl.Int64(), rows).cast(dtype)
+    return constant(name, value, dtype, rows)

@@ -6,11 +6,14 @@ customer as for a thousand: so it is done for all of them together.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import polars as pl
 
 from flows.operators.incidents import Incident
 from flows.operators.messages import Counted, Notifications, TableOutput, Told
 from flows.operators.notification_rows import notification_rows
+from schemas.frames import constant, nulls, stack, take, without
 
 __all__ = ["affected_output", "count_published", "word"]
 
@@ -23,19 +26,20 @@ def word(told: list[Told]) -> list[Notifications | TableOutput | Counted]:
     for each in told:
         together.setdefault((each.incident, each.phase, each.update), []).append(each.rows)
     affected: list[TableOutput | Counted] = []
-    worded = []
+    worded, counted = [], []
     for (incident, phase, update), parts in together.items():
-        rows = pl.concat(parts)
+        rows = stack(parts)
         if phase == "raised":
             affected += affected_output(incident.incident_id, rows)
-        reached = rows.filter(pl.col("sequence").is_not_null()) if rows["sequence"].null_count() else rows
+        reached = take(rows, ~nulls(rows["sequence"])) if rows["sequence"].null_count() else rows
         if reached.height:
             worded.append(notification_rows(incident, reached, phase, update))
+            counted += count_published(reached["outcome"], phase)
     if not worded:
         return list(affected)
-    rows = pl.concat(worded)
-    table = TableOutput("notifications", rows.drop("ingested_ms", "sequence"))
-    return [Notifications(rows), *affected, table, *count_published(rows)]
+    rows = stack(worded)
+    table = TableOutput("notifications", without(rows, ("ingested_ms", "sequence")))
+    return [Notifications(rows), *affected, table, *counted]
 
 
 def affected_output(name: str, told: pl.DataFrame) -> list[TableOutput | Counted]:
@@ -47,22 +51,21 @@ def affected_output(name: str, told: pl.DataFrame) -> list[TableOutput | Counted
     """
     if not told.height:
         return []
-    rows = told.select(
-        pl.lit(name).alias("incident_id"),
-        "customer_key",
-        "cause",
-        "outcome",
-        pl.col("affected_at").cast(_TIME),
-        pl.col("told_at").cast(_TIME),
+    rows = pl.DataFrame(
+        [
+            constant("incident_id", name, pl.String(), told.height),
+            *(told[column] for column in ("customer_key", "cause", "outcome")),
+            *(told[column].cast(_TIME) for column in ("affected_at", "told_at")),
+        ]
     )
     unreachable = int((rows["outcome"] == "unreachable").sum())
     counted = [Counted("customers_unreachable", (("phase", "raised"),), unreachable)] if unreachable else []
     return [TableOutput("affected_customers", rows), *counted]
 
 
-def count_published(rows: pl.DataFrame) -> list[Counted]:
-    """Notifications by channel and phase."""
+def count_published(channels: pl.Series, phase: str) -> list[Counted]:
+    """Notifications of one phase, by channel."""
     return [
         Counted("notifications_published", (("channel", channel), ("phase", phase)), amount)
-        for channel, phase, amount in rows.group_by("channel", "phase").len().iter_rows()
+        for channel, amount in Counter(channels.to_list()).items()
     ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from schemas.codec.kernel import Bytes, Longs, gather
 from schemas.contracts import TIMESTAMP, Contract
 from schemas.errors import TerminalError
-from schemas.frames import integers
+from schemas.frames import integers, nulls
 
 # kinds of column
 NUMBER, BOOLEAN, TIME, TEXT, TEXTS = range(5)
@@ -129,7 +129,7 @@ def from_frame(contract: Contract, frame: pl.DataFrame) -> Cells:
         if kind in (TEXT, TEXTS):
             used += len(data)
         if series.null_count():
-            lengths[i][series.is_null().to_numpy()] = NULL
+            lengths[i][nulls(series)] = NULL
     values = np.concatenate(buffers) if buffers else np.empty(0, np.uint8)
     return Cells(values, numbers, lengths, np.concatenate(items) if items else np.empty((0, 2), np.int64))
 

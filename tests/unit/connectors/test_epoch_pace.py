@@ -126,7 +126,7 @@ def test_part_looks_when_it_wants_to_when_its_epoch_is_young() -> None:
 
 
 @pytest.mark.parametrize(
-    ("into_the_epoch", "quiet"), [(0.0, True), (0.12, True), (0.13, False), (0.42, False), (0.43, True), (0.6, True)]
+    ("into_the_epoch", "quiet"), [(0.0, True), (0.06, True), (0.07, False), (0.42, False), (0.43, True), (0.6, True)]
 )
 def test_epoch_is_quiet_when_it_has_only_begun_or_is_about_to_end(into_the_epoch: float, quiet: bool) -> None:
     clock = Clock()
@@ -134,8 +134,17 @@ def test_epoch_is_quiet_when_it_has_only_begun_or_is_about_to_end(into_the_epoch
     pace.epoch_ended()
     clock.now += into_the_epoch
 
-    assert pace.is_quiet is quiet
+    assert pace.is_quiet() is quiet
+
+
+@pytest.mark.parametrize(("into_the_epoch", "quiet"), [(0.11, True), (0.12, False), (0.43, True)])
+def test_epoch_is_quiet_for_longer_when_a_part_has_a_later_turn(into_the_epoch: float, quiet: bool) -> None:
+    clock = Clock()
+    pace = EpochPace(EpochClock(EPOCH, clock))
+    clock.now += into_the_epoch
+
+    assert pace.is_quiet(0.05) is quiet
 
 
 def test_no_time_is_quiet_when_somebody_else_ends_the_epochs() -> None:
-    assert EpochPace(EpochClock(0, Clock())).is_quiet is False
+    assert EpochPace(EpochClock(0, Clock())).is_quiet() is False
