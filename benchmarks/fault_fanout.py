@@ -147,6 +147,10 @@ class Readable:
         self._consumer.assign(beginning)
         self._counts: Counter[str] = Counter()
 
+    def close(self) -> None:
+        """Let the broker go."""
+        self._consumer.close()
+
     def wait_for(self, fault: str, count: int, seconds: float) -> float:
         """When `count` notifications of a fault were readable, on the monotonic clock."""
         deadline = time.monotonic() + seconds
@@ -176,7 +180,8 @@ def main() -> None:
         _await_records(counters, "network.topology", telco.sites * (CELLS_PER_SITE + 1) + 2)
         loaded = _resident(worker)
         stack.enter_context(_usage(telco, brokers, options.rate))
-        readable, producer = Readable(brokers), Producer({"bootstrap.servers": brokers, "linger.ms": 0})
+        readable, producer = Readable(brokers), Producer({"bootstrap.servers": brokers, "linger.ms": 0, "log_level": 2})
+        stack.callback(readable.close)
         time.sleep(options.warm_seconds)
         sites = range(telco.sites - 1, telco.sites - 1 - options.warm_faults - options.faults, -1)
         small = [_fault(producer, readable, f"F{site}", f"S{site}", PER_SITE) for site in sites][options.warm_faults :]
@@ -235,6 +240,7 @@ def _produce_usage(telco: Telco, brokers: str, rate: int, stop: Event) -> None:
             sent += 1
         producer.poll(0)
         time.sleep(max(0.0, began + sent / rate - time.monotonic()))
+    producer.flush(5)
 
 
 @contextmanager

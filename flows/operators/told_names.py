@@ -62,12 +62,10 @@ class ToldNames:
         roots: dict[str, int] = {}
         parts: dict[str, Incident] = {}
         for number, opening in enumerate(openings):
-            fault_id = opening.incident.fault_id
-            for name, at in self.opened.get(fault_id, {}).items():
-                if not any(_lies_between(clear, opening.moment, at) for clear in clears.get(fault_id, ())):
-                    parts[name] = opening.incident
-                    if number == 0:
-                        roots[name] = at
+            names = self._names_of(opening, clears.get(opening.incident.fault_id, ()), until)
+            parts |= dict.fromkeys(names, opening.incident)
+            if number == 0:
+                roots = names
         over = {name for name in parts if self.ended.get(name, FOREVER) <= min(until, incident.closed_at - 1)}
         name = self._choose(incident, {name: at for name, at in roots.items() if name not in over}, over & roots.keys())
         others = sorted(parts.keys() - {name})
@@ -83,6 +81,24 @@ class ToldNames:
                 self.ended.pop(name, None)
             if not self.opened[fault_id]:
                 del self.opened[fault_id]
+
+    def opened_at(self, incident: Incident) -> int:
+        """When an incident opened, as its id was told."""
+        return self.opened.get(incident.fault_id, {}).get(incident.incident_id, incident.opened_at)
+
+    def _names_of(self, opening: Opening, clears: Sequence[Moment], until: int) -> dict[str, int]:
+        """The ids that were told of an opening of a fault, and when they opened."""
+        alone = opening.incident
+        told = self.opened.get(alone.fault_id, {})
+        found = {
+            name: at
+            for name, at in told.items()
+            if not any(_lies_between(clear, opening.moment, at) for clear in clears)
+        }
+        if alone.incident_id in found:
+            # it was told by its own id: one that is still ahead was told when a clear between them was known
+            return {name: at for name, at in found.items() if at <= until}
+        return found
 
     def _choose(self, incident: Incident, roots: Mapping[str, int], over: Iterable[str]) -> str:
         own = incident.incident_id

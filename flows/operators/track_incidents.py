@@ -324,8 +324,9 @@ class TrackIncidents:
         self._shown |= {name: views for name in sorted(self._changed) if (views := self._views(name, until))}
         known = {told for views in self._shown.values() for told in views} if before else set()
         shown = [view for name in sorted(self._changed) for view in self._shown.get(name, {}).values()]
+        gone = [view for told, view in before.items() if told not in known]
         # what it rests on may be still to come, for a run that crashed had come further
-        shown += [_taken_back(view) for told, view in before.items() if told not in known and view.opened_at <= until]
+        shown += [_taken_back(view) for view in gone if self._names.opened_at(view) <= until]
         for view in shown:
             self._incident_table.put(view, until)
             if view.announced_at < FOREVER:

@@ -36,7 +36,7 @@ SPEC = WorkloadSpec(
     faults=20,
     late_share=0.01,
     poison_share=0.02,
-    poison_large_bytes=1_200_000,
+    poison_large_bytes=5_000_000,
 )
 PACED = {"fetch.message.max.bytes": "50000", "queued.min.messages": "1", "fetch.queue.backoff.ms": "100"}
 """Kafka settings that let the log take seconds to read, so that there is something to interrupt."""

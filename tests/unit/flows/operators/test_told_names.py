@@ -88,6 +88,14 @@ def test_all_clear_still_ahead_ends_nothing_when_a_replay_has_not_come_there() -
     assert views == [incident]
 
 
+def test_id_that_is_still_ahead_is_no_part_when_the_incident_was_told_by_its_own() -> None:
+    first, second = alone("f1", 90), alone("f1", 100)
+    known = names(first, second)
+
+    assert [view.incident_id for view in known.views(first, [opening(first)], {}, until=95)] == [first.incident_id]
+    assert len(known.views(first, [opening(first)], {}, until=100)) == 2
+
+
 def test_opening_counts_by_the_moment_the_id_is_named_after_when_it_was_told_with_another() -> None:
     known, told = ToldNames(HOLD_DOWN), alone("f1", 100)
     news = [known.tell("f1", told.incident_id, at, None) for at in (90, 100, 95)]

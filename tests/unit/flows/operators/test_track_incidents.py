@@ -12,6 +12,7 @@ from flows.batch import Batch, Origin
 from flows.operators.incidents import Incident, IncidentRules
 from flows.operators.messages import IncidentUpdate, Recalled
 from flows.operators.track_incidents import TrackIncidents, TrackSpec
+from flows.operators.watermark import FOREVER
 from schemas.contracts import contract
 
 FAULTS, PUBLISHED = Origin("network.faults", 0), Origin("published", 0)
@@ -67,3 +68,20 @@ def test_incident_is_a_new_one_when_the_fault_was_cleared_since_customers_were_t
 
     assert [each.closed_at for each in known] == [95]
     assert len({each.incident_id for each in known + again}) == 2
+
+
+def test_nothing_is_taken_back_when_a_replay_has_not_come_to_what_customers_were_told(tmp_path: Path) -> None:
+    nothing = Recalled(PUBLISHED, NOBODY, complete=True)
+    lost = tracker(tmp_path / "lost")
+    rows = [faults(90), faults(95, first_offset=1, state="cleared"), faults(100, first_offset=2)]
+    told = {each.incident_id: each for each in incidents(lost.on_batch([nothing, *rows], now=0))}
+    replay = tracker(tmp_path / "replay")
+    replay.on_batch([recalled for each in told.values() for recalled in told_of(each)], now=0)
+    seen = [incidents(replay.on_batch([batch], now=0)) for batch in rows]
+
+    assert len(told) == 2
+    assert [[(each.opened_at, each.closed_at < FOREVER, each.part_of) for each in step] for step in seen] == [
+        [(90, False, None)],
+        [(90, True, None)],
+        [(100, False, None)],
+    ]
