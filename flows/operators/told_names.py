@@ -57,19 +57,24 @@ class ToldNames:
             until: How far the events have been folded.
 
         Returns:
-            The incident under the id that it goes by from now on, then its parts.
+            The incident under the id that it goes by from now on, then its parts. It is not announced while an id
+            that was told of its fault may prove to be its own: a replay has not come so far.
         """
         roots: dict[str, int] = {}
         parts: dict[str, Incident] = {}
+        awaited = False
         for number, opening in enumerate(openings):
-            names = self._names_of(opening, clears.get(opening.incident.fault_id, ()), until)
+            found = self._names_of(opening, clears.get(opening.incident.fault_id, ()))
+            names = {name: at for name, at in found.items() if at <= until}
             parts |= dict.fromkeys(names, opening.incident)
             if number == 0:
-                roots = names
+                roots, awaited = names, len(found) > len(names)
         over = {name for name in parts if self.ended.get(name, FOREVER) <= min(until, incident.closed_at - 1)}
         name = self._choose(incident, {name: at for name, at in roots.items() if name not in over}, over & roots.keys())
         others = sorted(parts.keys() - {name})
-        announced_at = incident.opened_at + self.hold_down if roots else incident.announced_at
+        announced_at = FOREVER if awaited else incident.announced_at
+        if roots:
+            announced_at = incident.opened_at + self.hold_down
         main = replace(incident, incident_id=name, announced_at=announced_at, parts=tuple(others))
         return [main] + [self._part(each, parts[each], main, ended=each in over) for each in others]
 
@@ -86,19 +91,14 @@ class ToldNames:
         """When an incident opened, as its id was told."""
         return self.opened.get(incident.fault_id, {}).get(incident.incident_id, incident.opened_at)
 
-    def _names_of(self, opening: Opening, clears: Sequence[Moment], until: int) -> dict[str, int]:
+    def _names_of(self, opening: Opening, clears: Sequence[Moment]) -> dict[str, int]:
         """The ids that were told of an opening of a fault, and when they opened."""
-        alone = opening.incident
-        told = self.opened.get(alone.fault_id, {})
-        found = {
+        told = self.opened.get(opening.incident.fault_id, {})
+        return {
             name: at
             for name, at in told.items()
             if not any(_lies_between(clear, opening.moment, at) for clear in clears)
         }
-        if alone.incident_id in found:
-            # it was told by its own id: one that is still ahead was told when a clear between them was known
-            return {name: at for name, at in found.items() if at <= until}
-        return found
 
     def _choose(self, incident: Incident, roots: Mapping[str, int], over: Iterable[str]) -> str:
         own = incident.incident_id

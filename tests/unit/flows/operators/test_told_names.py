@@ -96,6 +96,16 @@ def test_id_that_is_still_ahead_is_no_part_when_the_incident_was_told_by_its_own
     assert len(known.views(first, [opening(first)], {}, until=100)) == 2
 
 
+def test_incident_is_not_announced_while_a_told_id_ahead_may_prove_to_be_its_own() -> None:
+    told, incident = alone("f1", 100), replace(alone("f1", 90), announced_at=95)
+    known = names(told)
+    [early] = known.views(incident, [opening(incident)], {}, until=99)
+    [cleared_before] = known.views(incident, [opening(incident)], {"f1": [cleared(98)]}, until=99)
+
+    assert (early.incident_id, early.announced_at) == (incident.incident_id, FOREVER)
+    assert (cleared_before.incident_id, cleared_before.announced_at) == (incident.incident_id, 95)
+
+
 def test_opening_counts_by_the_moment_the_id_is_named_after_when_it_was_told_with_another() -> None:
     known, told = ToldNames(HOLD_DOWN), alone("f1", 100)
     news = [known.tell("f1", told.incident_id, at, None) for at in (90, 100, 95)]
