@@ -237,11 +237,11 @@ class TrackIncidents:
     def _recall(self, recalled: Recalled) -> None:
         ended_at = pl.col("event_time").cast(pl.Int64).filter(pl.col("phase") == "cleared").max()
         told = recalled.rows.group_by("fault_id", "incident_id", pl.col("opened_at").cast(pl.Int64)).agg(ended_at)
-        news = {row[0] for row in told.iter_rows() if self._names.tell(*row)}
-        if news:
-            self._changed |= {name for fault_id in news for name in self._head.of_fault(fault_id)}
-            known = {told for name in self._head.incidents for told in self._views(name, self._folded_until)}
-            self._names.expire(self._base_time, known)
+        known = {name for views in self._shown.values() for name in views} | self._head.incidents.keys()
+        for fault_id, name, opened, ended in told.iter_rows():
+            # what opened before the base and is not known was forgotten, and with it when its fault was cleared
+            if (opened > self._base_time or name in known) and self._names.tell(fault_id, name, opened, ended):
+                self._changed |= self._head.of_fault(fault_id)
         if recalled.complete:
             self._marks.announce(recalled.origin, FOREVER, caught_up=True, finished=True)
 

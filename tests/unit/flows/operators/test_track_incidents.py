@@ -85,3 +85,16 @@ def test_nothing_is_taken_back_when_a_replay_has_not_come_to_what_customers_were
         [(90, True, None)],
         [(100, False, None)],
     ]
+
+
+def test_forgotten_incident_is_no_part_of_a_later_one_when_it_is_recalled(tmp_path: Path) -> None:
+    nothing = Recalled(PUBLISHED, NOBODY, complete=True)
+    spec = TrackSpec(rules=IncidentRules(), delays={FAULTS: 30}, published=(PUBLISHED,), retention=100)
+    first = TrackIncidents(spec, fingerprint, SegmentFiles(tmp_path / "topology"), "place")
+    [told] = incidents(first.on_batch([nothing, faults(1000)], now=0))
+    first.on_batch([faults(1010, first_offset=1, state="cleared"), faults(5000, first_offset=2, fault_id="f2")], now=0)
+    first.on_batch([faults(5001, first_offset=3)], now=0)
+    second = TrackIncidents(spec, fingerprint, SegmentFiles(tmp_path / "topology"), "place", first.snapshot())
+    again = incidents(second.on_batch(told_of(told), now=0))
+
+    assert told.incident_id not in {each.incident_id for each in again}
