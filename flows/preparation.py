@@ -16,8 +16,8 @@ from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
 from privacy import Keyring
 from schemas.errors import TerminalError
 
-RECOVERY_PARTITIONS = 1
-"""SQLite files of the recovery store: the close of an epoch waits for each in turn, and there is little in them."""
+RECOVERY_PARTITIONS = 4
+"""SQLite files of the recovery store: each is written by one worker, so more workers than this share."""
 
 
 def prepare(settings: Settings, run: RunDescription) -> RunDescription:
