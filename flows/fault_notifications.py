@@ -50,7 +50,7 @@ from schemas.codec import Decoder, Encoder
 from schemas.contracts import contract
 
 FLOW = "fault-notifications"
-STEPS_VERSION = 2
+STEPS_VERSION = 3
 """Changes when a step id or the form of a step's state does: older recovery stores are then refused."""
 NETWORK_STREAMS = ("network_fault", "network_topology")
 TABLES: Mapping[str, TableSpec] = {

@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import numpy as np
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -24,7 +25,21 @@ _RECALL_WAIT_MS = 5
 _RECORDS_PER_COMMIT = 10_000
 
 
-class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a writer has published, as its successor needs to know it.
+
+    Attributes:
+        next_offsets: Where the next record lands at the earliest, by `topic/partition`.
+        expected: Ids of records before there that the replay of a lost epoch has not made again yet. It cuts its input
+            otherwise than the lost epoch did, so some of them may come in a later epoch than others.
+    """
+
+    next_offsets: dict[str, int] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+
+
+class TransactionalSink(FixedPartitionedSink[OutputBatch, Published]):
     """Publishes `(str(writer), OutputBatch)` items; each `write_batch` is one short transaction, committed at once.
 
     With `recalled` the writers commit side by side, many records in several transactions, and the close of the epoch
@@ -37,7 +52,7 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
     Ordering: as given, within a partition.
     Parallelism: `writers` parts, a persisted format; writer `w` owns partition `p` of every topic where
         `p % writers == w`.
-    Resume state: the next offset of each of the writer's partitions, a lower bound; nothing with `recalled`.
+    Resume state: `Published`; nothing in it with `recalled`.
     Retries: librdkafka's own within the transaction; if it gives up, the transaction is aborted and the flow stops
         with a `TransientError`.
 
@@ -85,7 +100,7 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
         self,
         step_id: str,  # noqa: ARG002
         for_part: str,
-        resume_state: dict[str, int] | None,
+        resume_state: Published | None,
     ) -> _TransactionalPartition | _RecalledPartition:
         """Make one writer; without `recalled` it reads back at once, which may take as long as it has published."""
         writer = int(for_part)
@@ -96,11 +111,12 @@ class TransactionalSink(FixedPartitionedSink[OutputBatch, dict[str, int]]):
             return _RecalledPartition(lambda: take_over(self._config, identity), owned, commits)
         published = Writer(self._config, identity)
         origins = own_partitions(self._config, self._topics, writer, self._writers)
-        recall = Recall(self._config, origins, resume_state or {})
-        known: set[str] = set()
+        before = resume_state or Published()
+        recall = Recall(self._config, origins, before.next_offsets)
+        expected = set(before.expected)
         while not recall.finished:
-            known |= published_ids(recall.read(_RECALL_WAIT_MS))
-        return _TransactionalPartition(published, owned, commits, recall.next_offsets, known)
+            expected |= published_ids(recall.read(_RECALL_WAIT_MS))
+        return _TransactionalPartition(published, owned, commits, recall.next_offsets, expected)
 
 
 class _Owned:
@@ -144,12 +160,14 @@ class _Commits:
                 self._on_commit(batch, committed_ms)
 
 
-class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
+class _TransactionalPartition(StatefulSinkPartition[OutputBatch, Published]):
     """Skips the ids that the lost epoch had published already."""
 
-    def __init__(self, writer: Writer, owned: _Owned, commits: _Commits, ends: dict[str, int], known: set[str]) -> None:
+    def __init__(
+        self, writer: Writer, owned: _Owned, commits: _Commits, ends: dict[str, int], expected: set[str]
+    ) -> None:
         self._writer, self._owned, self._commits = writer, owned, commits
-        self._known = known
+        self._expected = expected
         self._positions = ends  # where the next record lands at the earliest
         self._next_offsets = dict(ends)
 
@@ -159,8 +177,8 @@ class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]
         self._commits.publish(self._writer, batches)
         self._count(batches)
 
-    def snapshot(self) -> dict[str, int]:
-        return dict(self._next_offsets)
+    def snapshot(self) -> Published:
+        return Published(dict(self._next_offsets), frozenset(self._expected))
 
     def _count(self, batches: list[OutputBatch]) -> None:
         """Follow the offsets by counting: nobody else writes here, and if somebody did, they would be lower bounds."""
@@ -174,15 +192,15 @@ class _TransactionalPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]
             self._positions[part] = self._next_offsets[part] + 1
 
     def _unpublished(self, batch: OutputBatch) -> OutputBatch:
-        if not self._known:
+        if not self._expected:
             return batch
-        rows = [row for row, identity in enumerate(batch.ids) if identity not in self._known]
+        rows = [row for row, identity in enumerate(batch.ids) if identity not in self._expected]
         # a replay makes each of them once: what has been met need not be remembered
-        self._known.difference_update(batch.ids)
+        self._expected.difference_update(batch.ids)
         return batch.take(rows)
 
 
-class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
+class _RecalledPartition(StatefulSinkPartition[OutputBatch, Published]):
     """Takes the writer at the first write: by then the `PublishedSource` has fenced and read back.
 
     Each writer commits in a thread of its own, so that they do not wait for each other; the epoch waits for all of
@@ -204,10 +222,10 @@ class _RecalledPartition(StatefulSinkPartition[OutputBatch, dict[str, int]]):
         for part in _parts(values):
             self._under_way.append(self._thread.submit(self._commits.publish, self._writer, part))
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> Published:
         while self._under_way:
             self._under_way.popleft().result()
-        return {}
+        return Published()
 
     def close(self) -> None:
         self._thread.shutdown()
