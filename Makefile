@@ -9,6 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 KAFKA_JARS := build/kafka/lib
 KAFKA_COPIED := build/kafka/.copied
+REGISTRY := build/registry
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help setup demo test lint format types kafka bench lock dictionary check-compose clean
@@ -43,7 +44,7 @@ test: lint types  ## Lint, check types, run every test (those on Apache Kafka af
 	status=0; $(BIN)/pytest "$${chosen[@]}" --ignore tests/properties || status=$$?; \
 	wait $$properties || status=$$?; \
 	cat build/properties.log; \
-	[ $${#chosen[@]} -eq 0 ] || echo "tests on Apache Kafka were left out: install Java 17 and Maven, then run make kafka"; \
+	[ $${#chosen[@]} -eq 0 ] || echo "tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka"; \
 	exit $$status
 
 lint: setup  ## Check style with ruff
@@ -57,13 +58,16 @@ format: setup  ## Put the code into our format
 types: setup  ## Check types with mypy
 	@$(BIN)/mypy
 
-kafka: $(KAFKA_COPIED)  ## Fetch Apache Kafka for tests and benchmarks; needs Maven and Java 17
+kafka: $(KAFKA_COPIED)  ## Fetch Apache Kafka and a schema registry for tests; needs Maven and Java 17
 
-$(KAFKA_COPIED): deploy/kafka/pom.xml
+$(KAFKA_COPIED): deploy/kafka/pom.xml deploy/kafka/jars.sha256
 	@command -v mvn >/dev/null || { echo "make: expected Maven, found no mvn: install maven and a Java 17 runtime" >&2; exit 1; }
-	@rm -rf $(KAFKA_JARS).new
-	@mvn -q -B -Dstyle.color=never -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(KAFKA_JARS).new'
-	@rm -rf $(KAFKA_JARS); mv $(KAFKA_JARS).new $(KAFKA_JARS)
+	@rm -rf $(KAFKA_JARS) $(REGISTRY) $(KAFKA_JARS).new
+	@mvn -q -B -Dstyle.color=never -f deploy/kafka/pom.xml dependency:copy-dependencies dependency:copy@registry \
+	  -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(KAFKA_JARS).new'
+	@cd $(KAFKA_JARS).new && sha256sum --quiet --strict --check '$(CURDIR)/deploy/kafka/jars.sha256'
+	@mkdir -p $(REGISTRY) && tar -xzf $(KAFKA_JARS).new/registry.tar.gz -C $(REGISTRY) && rm $(KAFKA_JARS).new/registry.tar.gz
+	@mv $(KAFKA_JARS).new $(KAFKA_JARS)
 	@touch $@
 
 bench: setup kafka  ## Measure what decoding costs, and how fast everybody is told (about five minutes)
@@ -82,5 +86,5 @@ check-compose: setup  ## Check docker-compose.yml against the Compose specificat
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 clean:  ## Remove what was built and cached; keeps .venv and data
-	@rm -rf build/lib build/bdist.* build/kafka .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build/lib build/bdist.* build/kafka $(REGISTRY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find flows connectors schemas privacy benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ import pytest
 
 from connectors.broker import ApacheKafka, EmbeddedBroker
 from connectors.kafka import KafkaConfig, create_topics
+from tests.schema_registry import LIBRARIES, running_registry
 
 KAFKA_LIBRARIES = Path(__file__).parents[1] / "build" / "kafka" / "lib"
 
@@ -33,6 +34,15 @@ def kafka_libraries() -> Path:
 def kafka(kafka_libraries: Path) -> Iterator[ApacheKafka]:
     with ApacheKafka(kafka_libraries) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def registry_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The url of a real schema registry; for tests marked `kafka`, which fetch it with Apache Kafka."""
+    if not any(LIBRARIES.glob("*-runner.jar")):
+        pytest.fail(f"the schema registry is not in {LIBRARIES}: run make kafka", pytrace=False)
+    with running_registry(tmp_path_factory.mktemp("registry") / "registry.log") as url:
+        yield url
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

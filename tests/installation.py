@@ -26,6 +26,9 @@ from connectors.tables import read_table
 from connectors.topics import load_topics
 from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
 from privacy import Keyring
+from schemas.blocks import RecordBlock
+from schemas.codec import CanonicalDecoder, Encoder, Registry
+from schemas.contracts import contract
 from schemas.errors import TransientError
 from tests.contract.kafka_kit import read_all, rows
 from tests.fault_flow import Result
@@ -45,6 +48,7 @@ class Installation:
         directory: Settings and what the processes said.
         data_dir: The data directory.
         topics: The names that this installation has for the topics of the packaged topics file.
+        registry_url: The schema registry; empty for none.
     """
 
     kafka: KafkaConfig
@@ -52,6 +56,7 @@ class Installation:
     directory: Path
     data_dir: Path
     topics: Mapping[str, str]
+    registry_url: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,6 +68,8 @@ class Installation:
             "SIGNALBOX_TOPICS": str(self.directory / "topics.toml"),
             "SIGNALBOX_METRICS_ADDRESS": "127.0.0.1:0",
         }
+        if self.registry_url:
+            own["SIGNALBOX_SCHEMA_REGISTRY_URL"] = self.registry_url
         extra = {f"SIGNALBOX_KAFKA_{key.upper().replace('.', '_')}": value for key, value in self.paced.items()}
         return inherited | own | extra
 
@@ -214,6 +221,7 @@ def new_installation(
     *,
     output_partitions: int = 2,
     paced: Mapping[str, str] = MappingProxyType({}),
+    registry_url: str = "",
 ) -> Iterator[Installation]:
     """Make topics, a topics file and a keyring.
 
@@ -225,6 +233,7 @@ def new_installation(
         partitions: Of each input topic, by its name in the packaged topics file.
         output_partitions: Of each output topic.
         paced: Kafka settings of the processes, over their own.
+        registry_url: The schema registry; empty for none.
     """
     mark = f"t{uuid4().hex[:8]}"
     topics = {topic: f"{mark}.{topic}" for topic in partitions}
@@ -234,7 +243,7 @@ def new_installation(
         for topic, name in topics.items()
     ]
     (directory / "topics.toml").write_text("\n".join(lines))
-    installation = Installation(kafka, paced, directory, directory / "data", topics)
+    installation = Installation(kafka, paced, directory, directory / "data", topics, registry_url)
     Keyring.create(installation.data_dir / "keyring.json")
     _delete_topics(kafka, NOTIFICATION_TOPICS)
     wanted = {topics[topic]: count for topic, count in partitions.items()}
@@ -270,7 +279,17 @@ def _delete_topics(kafka: KafkaConfig, topics: Iterable[str]) -> None:
 def result_of(installation: Installation) -> Result:
     """What readers of committed records and of tables see, in the terms of the oracle."""
     result = Result()
-    result.notifications += [orjson.loads(each.value or b"") for each in installation.published(NOTIFICATION_TOPICS)]
+    result.notifications += _notifications(installation)
     for table in ("incidents", "affected_customers", "notifications"):
         result.tables[table] = read_table(installation.data_dir, table)
     return result
+
+
+def _notifications(installation: Installation) -> list[dict[str, object]]:
+    values = [each.value for each in installation.published(NOTIFICATION_TOPICS)]
+    if installation.registry_url:
+        decoder = CanonicalDecoder(contract("notification"), Registry.connect(installation.registry_url))
+        decoded = decoder.decode(RecordBlock.from_records("", 0, [(None, value) for value in values]))
+        assert not decoded.rejected
+        values = [*Encoder(contract("notification"), None, "").encode(decoded.rows)]
+    return [orjson.loads(value or b"") for value in values]

@@ -23,7 +23,6 @@ import polars as pl
 
 from schemas.frames import stack
 
-FORMAT = 1
 _WAITING_PARTS = 4
 _MOST_CARRIED_BYTES = 256 * 1024
 """What snapshots may carry of an open part, all of them together, before it becomes a segment."""
@@ -69,7 +68,6 @@ class FoldSpec:
 class TableState:
     """A table's snapshot: durable segments by name, oldest first, and the other rows as Arrow streams."""
 
-    format: int
     segments: tuple[str, ...]
     open_part: tuple[bytes, ...]
 
@@ -210,7 +208,7 @@ class FoldedTable:
         self._carried_bytes += sum(len(piece.encode()) for piece in self._open)
         if self._carried_bytes >= _MOST_CARRIED_BYTES:
             self._close()
-        return TableState(FORMAT, waiting.names, encoded)
+        return TableState(waiting.names, encoded)
 
     def _close(self) -> None:
         """Make the open part a segment."""

@@ -21,7 +21,6 @@ from flows.operators.uses import Fingerprints, among, ranges
 from flows.operators.watermark import FOREVER
 from schemas.frames import stack
 
-FORMAT = 2
 MOST_FORGOTTEN = 1000
 _TOUCHED: dict[str, pl.DataType] = {"incident": pl.String(), "customer": pl.UInt64(), "touched_at": pl.Int64()}
 TOLD: dict[str, pl.DataType] = {
@@ -45,7 +44,6 @@ _INCIDENTS: dict[str, pl.DataType] = {"incident": pl.String(), "pickled": pl.Bin
 class MatchSnapshot:
     """What a shard's successor needs; the tables name durable segments."""
 
-    format: int
     place: str
     seen: dict[Origin, int]
     evaluated_until: int
@@ -241,7 +239,7 @@ class MatchState:
         tables = {name: table.snapshot() for name, table in self._tables().items()}
         progress = (seen, evaluated_until, forgotten_until, recall_from, recalled, self.next_sequence)
         forgotten = tuple(self.forgotten)
-        return MatchSnapshot(FORMAT, place, *progress, forgotten, tables, dict(self.counts))
+        return MatchSnapshot(place, *progress, forgotten, tables, dict(self.counts))
 
     def _whole(self, incident: Incident) -> Incident:
         return self.incidents.get(incident.part_of or incident.incident_id, incident)

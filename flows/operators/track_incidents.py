@@ -25,7 +25,6 @@ from flows.operators.told_names import ToldNames
 from flows.operators.topology import Topology, TopologyVersion
 from flows.operators.watermark import FOREVER, NEVER, Watermarks
 
-FORMAT = 2
 TOPOLOGY_COLUMNS = {
     "element_id": pl.String(),
     "parent_id": pl.String(),
@@ -77,7 +76,6 @@ class TrackSpec:
 class TrackState:
     """The step's snapshot."""
 
-    format: int
     place: str
     seen: dict[Origin, int]
     base: bytes  # the incidents as of base_time, pickled
@@ -186,7 +184,6 @@ class TrackIncidents:
     def snapshot(self) -> TrackState:
         """Everything that a successor needs."""
         return TrackState(
-            FORMAT,
             self.place,
             dict(self._marks.seen),
             pickle.dumps(self._base),

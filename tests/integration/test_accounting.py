@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from benchmarks.workload import Manifest, Workload, WorkloadSpec
+from benchmarks.workload.poison import AVRO_KINDS
 from connectors.broker import ApacheKafka
 from connectors.kafka import KafkaConfig
 from flows.dead_letters import DeadLetter, dead_letter_topic, read_dead_letters
 from privacy import Keyring, Sealer
+from schemas.codec import Registry
 from tests import fault_flow
 from tests.fault_flow import Result
 from tests.installation import FLOW, Installation, Published, new_installation, result_of
@@ -72,20 +74,20 @@ class Accounts:
 
 
 @pytest.fixture(scope="module")
-def accounts(kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
+def accounts(kafka: ApacheKafka, registry_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
     config, clean = KafkaConfig(kafka.brokers), tmp_path_factory.mktemp("clean")
-    with new_installation(config, clean, READ) as installation:
+    with new_installation(config, clean, READ, registry_url=registry_url) as installation:
         keyring = installation.data_dir / "keyring.json"
         run(installation, replace(SPEC, poison_share=0.0))
         told_without_poison = Told.of(result_of(installation))
-    with new_installation(config, tmp_path_factory.mktemp("spoilt"), READ) as installation:
+    with new_installation(config, tmp_path_factory.mktemp("spoilt"), READ, registry_url=registry_url) as installation:
         shutil.copy(keyring, installation.data_dir / "keyring.json")
         manifest = run(installation, SPEC)
         yield Accounts(installation, manifest, Told.of(result_of(installation)), told_without_poison)
 
 
 def run(installation: Installation, spec: WorkloadSpec) -> Manifest:
-    manifest = send(installation, Workload(spec))
+    manifest = send(installation, Workload(spec, registry=Registry.connect(installation.registry_url)))
     code, _, err = installation.run("run", FLOW, "--until-caught-up")
     assert code == 0, err
     return manifest
@@ -94,6 +96,7 @@ def run(installation: Installation, spec: WorkloadSpec) -> Manifest:
 def test_each_format_has_bad_late_and_repeated_records_when_the_log_is_generated(accounts):
     kinds = {kind for counts in accounts.manifest.poison.values() for kind in counts}
     assert len(kinds) >= 12
+    assert kinds >= {*AVRO_KINDS, "huge_record", "year_2999"}
     assert set(accounts.manifest.poison) >= set(READ)
     assert accounts.manifest.late["usage.events"] > 0
     repeated = {"usage.events", "network.faults", "network.faults.tmf642", "network.faults.mist"}
