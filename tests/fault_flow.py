@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import orjson
 import polars as pl
@@ -51,6 +51,32 @@ def record(row: LogRow) -> tuple[bytes, bytes]:
         if cells.get(name) is not None:
             cells[name] = (EPOCH + timedelta(microseconds=cells[name] - START)).isoformat()
     return b"key", orjson.dumps(cells)
+
+
+class _Event(Protocol):
+    @property
+    def row(self) -> Mapping[str, Any]: ...
+
+
+_AnyEvent = TypeVar("_AnyEvent", bound=_Event)
+
+
+def decidable(events: Iterable[_AnyEvent], max_delay: int, lateness: int) -> Iterator[_AnyEvent]:
+    """Leave out rows of one partition that are not too late to count, but may be too late to be waited for.
+
+    What they bear on is decided by then, or not, as the other partitions have it: the definition has no answer.
+
+    Args:
+        events: In order of arrival.
+        max_delay: How far behind the newest row a row is waited for, microseconds.
+        lateness: How far behind it still counts.
+    """
+    newest = None
+    for event in events:
+        time = event.row["event_time"]
+        newest = time if newest is None else max(time, newest)
+        if not max_delay < newest - time <= lateness:
+            yield event
 
 
 def blocks_of(

@@ -43,7 +43,7 @@ def test_published_source_gives_back_what_was_published_after_the_snapshot(kafka
     topic = new_topic(kafka_config, partitions=2)
     first = sink_of(kafka_config, topic).build_part("write", "0", None)
     first.write_batch([batch(topic, "ab", 0), batch(topic, "c", 1)])
-    resume = first.snapshot()
+    resume = first.snapshot().next_offsets
     first.write_batch([batch(topic, "de", 0)])
     part = published_of(kafka_config, topic).build_part("recall", "0", resume)
     blocks = poll_until(part, lambda seen: bool(seen) and seen[-1].caught_up)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fault_flow import SECOND, START
+from tests.fault_flow import SECOND, START, decidable
 from tests.oracles.fault_notifications import LogRow
 
 MAX_DELAY = 30
@@ -118,7 +118,7 @@ def _usage(draw: st.DrawFn) -> Event:
         "kind": "data",
         "event_time": START + time * SECOND,
     }
-    # the last choice is later than the flow allows, and may or may not be late, by what came before it
+    # the last choice is later than the flow allows, if what came before it is new enough
     delay = draw(_delay() | st.just(MAX_DELAY + LATENESS + 40))
     return Event("usage_event", "usage.events", CUSTOMERS.index(customer) % 2, time + delay, row)
 
@@ -187,10 +187,12 @@ def _outage(fault_id: str, element_id: str, state: str, time: int) -> Event:
 
 
 @st.composite
-def logs(draw: st.DrawFn, *, outage: bool = False) -> list[LogRow]:
-    """A log whose disorder is within MAX_DELAY, but for usage, which may come later than is allowed.
+def logs(draw: st.DrawFn, *, outage: bool = False, live: bool = False) -> list[LogRow]:
+    """A log whose disorder is within MAX_DELAY, but for usage that comes later than is allowed.
 
-    With `outage` there are two reachable subscribers and two faults that touch them; what else happens may hide that.
+    With `live` some of it comes later than it is waited for and still counts; the definition of a finished log says
+    nothing of that. With `outage` there are two reachable subscribers and two faults that touch them; what else
+    happens may hide that.
     """
     subscribers = _SUBSCRIBERS[-1] if outage else draw(st.sampled_from(_SUBSCRIBERS))
     events = _initial() + [_subscriber(*each) for each in subscribers]
@@ -209,7 +211,8 @@ def logs(draw: st.DrawFn, *, outage: bool = False) -> list[LogRow]:
         for partition in range(count):
             mine = [each for each in events if (each.topic, each.partition) == (topic, partition)]
             mine.sort(key=lambda each: each.arrival)
-            for offset, each in enumerate(mine):
+            kept = mine if live else decidable(mine, MAX_DELAY * SECOND, (MAX_DELAY + LATENESS) * SECOND)
+            for offset, each in enumerate(kept):
                 extra = {"event_id": f"{partition}-{offset}"} if each.stream == "usage_event" else {}
                 rows.append(LogRow(each.stream, topic, partition, offset, each.row | extra))
     return rows

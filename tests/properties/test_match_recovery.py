@@ -252,7 +252,7 @@ PLAYED = settings(
 
 @PLAYED
 @given(
-    log=logs(outage=True),
+    log=logs(outage=True, live=True),
     seed=st.integers(0, 2**32 - 1),
     crashes=st.sampled_from([0, 2, 5]),
     shards=st.sampled_from([1, 2]),

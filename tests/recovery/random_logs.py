@@ -13,7 +13,7 @@ from itertools import chain
 from random import Random
 from typing import Any
 
-from tests.fault_flow import SECOND, START, TOPICS
+from tests.fault_flow import SECOND, START, TOPICS, decidable
 from tests.oracles.fault_notifications import LogRow, Outcome, Rules, late_usage, outcome
 
 MAX_DELAY_SECONDS = 30
@@ -63,31 +63,37 @@ class RandomLog:
 
 @dataclass(frozen=True)
 class _Event:
+    world: int
     topic: str
     partition: int
     arrival_seconds: float
     row: dict[str, Any]
 
 
-def random_log(random: Random, worlds: int, rules: Rules, topics: Mapping[str, str]) -> RandomLog:
-    """Draw a log whose disorder is within `MAX_DELAY_SECONDS`, but for usage that may come too late.
+def random_log(
+    random: Random, worlds: int, rules: Rules, topics: Mapping[str, str], *, live: bool = False
+) -> RandomLog:
+    """Draw a log whose disorder is within `MAX_DELAY_SECONDS`, but for usage that comes too late.
 
     Args:
         random: Decides everything.
         worlds: Each has six elements, eight customers and about 100 rows.
         rules: Kept in the log.
         topics: The name to use for each topic of `PARTITIONS`.
+        live: Some usage comes later than it is waited for and still counts. The definition of a finished log says
+            nothing of it.
     """
-    partitions: dict[tuple[str, int], list[tuple[int, _Event]]] = defaultdict(list)
+    partitions: dict[tuple[str, int], list[_Event]] = defaultdict(list)
     for world in range(worlds):
         for event in _World(random, world).events():
-            partitions[event.topic, event.partition].append((world, event))
+            partitions[event.topic, event.partition].append(event)
     found: list[list[LogRow]] = [[] for _ in range(worlds)]
     for (topic, partition), events in sorted(partitions.items()):
-        events.sort(key=lambda each: each[1].arrival_seconds)
-        for offset, (world, event) in enumerate(events):
+        events.sort(key=lambda each: each.arrival_seconds)
+        kept = events if live else decidable(events, MAX_DELAY_SECONDS * SECOND, rules.lateness)
+        for offset, event in enumerate(kept):
             named = {"event_id": f"{partition}-{offset}"} if topic == "usage.events" else {}
-            found[world].append(LogRow(TOPICS[topic], topics[topic], partition, offset, event.row | named))
+            found[event.world].append(LogRow(TOPICS[topic], topics[topic], partition, offset, event.row | named))
     late = late_usage(list(chain.from_iterable(found)), rules)
     return RandomLog(found, frozenset(late), rules)
 
@@ -102,6 +108,7 @@ class _World:
 
     def __init__(self, random: Random, number: int) -> None:
         self._random = random
+        self._number = number
         self._mark = f"{number:03d}"
 
     def events(self) -> list[_Event]:
@@ -140,7 +147,7 @@ class _World:
             "event_time": _micros(time),
             "expected_clear_time": choose([None, _micros(900), _micros(999)]),
         }
-        return _Event("network.faults", int(name == "f4"), time + self._delay(), row)
+        return _Event(self._number, "network.faults", int(name == "f4"), time + self._delay(), row)
 
     def _topology(self) -> _Event:
         choose = self._random.choice
@@ -158,7 +165,7 @@ class _World:
             "removed": removed,
             "event_time": _micros(time),
         }
-        return _Event("network.topology", 0, time + delay, row)
+        return _Event(self._number, "network.topology", 0, time + delay, row)
 
     def _crm(self) -> _Event:
         choose = self._random.choice
@@ -186,7 +193,7 @@ class _World:
             "version": self._random.randint(0, 2),
             "event_time": _micros(time),
         }
-        return _Event("crm.changes", number % 2, time + delay, row)
+        return _Event(self._number, "crm.changes", number % 2, time + delay, row)
 
     def _usage(self) -> _Event:
         choose, time = self._random.choice, self._moment()
@@ -200,7 +207,7 @@ class _World:
         }
         too_late = MAX_DELAY_SECONDS + ALLOWED_LATENESS_SECONDS + 40
         delay = too_late if self._random.random() < 0.1 else self._delay()
-        return _Event("usage.events", _CUSTOMERS.index(customer) % 2, time + delay, row)
+        return _Event(self._number, "usage.events", _CUSTOMERS.index(customer) % 2, time + delay, row)
 
 
 def _micros(seconds: float) -> int:

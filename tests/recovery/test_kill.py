@@ -104,7 +104,7 @@ def test_result_equals_definition_when_a_replay_is_killed_again_and_again(
 @pytest.mark.parametrize("order", [USAGE_FIRST, USAGE_FIRST[::-1]], ids=["usage first", "usage last"])
 def test_what_was_said_stays_said_when_a_live_flow_is_killed_again_and_again(live_installation, random, order):
     installation, kills = live_installation, 6
-    log = random_log(random, LIVE_WORLDS, RULES, installation.topics)
+    log = random_log(random, LIVE_WORLDS, RULES, installation.topics, live=True)
     configure_flow(installation, RULES, retention_seconds=FORGETS_NOTHING)
     rows = stream_by_stream(log, [installation.topics[topic] for topic in order])
     sender = Sender(installation, rows, per_second=40)

@@ -57,8 +57,8 @@ def published(customer: int, sequence: int) -> pl.DataFrame:
     return rows.with_columns(pl.lit(customer, pl.UInt64).alias("customer"))
 
 
-def logic(directory: Path, resume: MatchSnapshot | None = None) -> MatchFaults:
-    return MatchFaults(MatchSpec(**SPEC), lambda table: SegmentFiles(directory / table), "shard", resume)
+def logic(directory: Path, resume: MatchSnapshot | None = None, **given: int) -> MatchFaults:
+    return MatchFaults(MatchSpec(**SPEC | given), lambda table: SegmentFiles(directory / table), "shard", resume)
 
 
 def recalled(writer: int, rows: pl.DataFrame) -> list[Recalled]:
@@ -164,6 +164,21 @@ def test_use_ahead_of_the_watermark_counts_when_the_run_resumes_before_it(tmp_pa
     emitted += second.on_batch([IncidentUpdate((), FOREVER - 1, caught_up=True, finished=False)])
 
     assert table_keys(emitted, "affected_customers") == [f"{1:016x}{0:016x}"]
+
+
+@pytest.mark.parametrize(("first", "since"), [(90, 100), (150, 150), (None, 120)])
+def test_late_use_adds_who_was_not_affected_yet_and_changes_nothing_else(
+    tmp_path: Path, first: int, since: int
+) -> None:
+    step = logic(tmp_path, lateness=1000)
+    known = [] if first is None else [usage(cell=5, time=first)]
+    step_out = step.on_batch([*nothing_recalled(), crm(status="active"), *known, update(cells_over_time((100, 5)))])
+    newest = replace(caught_up(USAGE), max_event_time=500)
+    step_out += step.on_batch([newest])
+    step_out += step.on_batch([usage(cell=5, time=120)])
+
+    (rows,) = [each.rows for each in worded(step_out) if is_table(each, "affected_customers")]
+    assert rows["affected_at"].cast(pl.Int64).to_list() == [since]
 
 
 def test_who_moved_in_is_told_when_the_incident_came_while_the_watermark_had_gone_back(tmp_path: Path) -> None:
