@@ -12,6 +12,9 @@ KAFKA_COPIED := build/kafka/.copied
 REGISTRY := build/registry
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# about half of the tests' time: they run beside the others
+WHOLE_FLOWS := tests/recovery tests/integration
+
 .PHONY: help setup demo test lint format types kafka bench lock dictionary check-compose clean
 
 help:  ## List the targets
@@ -40,10 +43,10 @@ demo: setup  ## Run the fault notifications on a made-up telco, with a broker of
 test: lint types  ## Lint, check types, run every test (those on Apache Kafka after `make kafka`)
 	@mkdir -p build; chosen=(); \
 	compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null || chosen=(-m 'not kafka'); \
-	$(BIN)/pytest "$${chosen[@]}" tests/properties >build/properties.log 2>&1 & properties=$$!; \
-	status=0; $(BIN)/pytest "$${chosen[@]}" --ignore tests/properties || status=$$?; \
-	wait $$properties || status=$$?; \
-	cat build/properties.log; \
+	$(BIN)/pytest "$${chosen[@]}" $(WHOLE_FLOWS) >build/whole-flows.log 2>&1 & flows=$$!; \
+	status=0; $(BIN)/pytest "$${chosen[@]}" $(WHOLE_FLOWS:%=--ignore %) || status=$$?; \
+	wait $$flows || status=$$?; \
+	cat build/whole-flows.log; \
 	[ $${#chosen[@]} -eq 0 ] || echo "tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka"; \
 	exit $$status
 

@@ -16,8 +16,9 @@ from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
 from privacy import Keyring
 from schemas.errors import TerminalError
 
-RECOVERY_PARTITIONS = 4
-"""SQLite files of the recovery store: each is written by one worker, so more workers than this share."""
+RECOVERY_PARTITIONS = 1
+"""SQLite files of the recovery store. One worker writes each of them, and waits for the disk three times at every close
+for each: snapshots are a few kilobytes, for bulk state lies in segments, so one worker writes them all soonest."""
 
 
 def prepare(settings: Settings, run: RunDescription) -> RunDescription:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flows.failures import Failure, FailureLog
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_SWITCH_SECONDS = 0.0005
+"""How long the dataflow may keep a writer's thread waiting; Python's 5 ms, several times in a transaction, add up."""
 _EXIT_CODES = {"terminal": EXIT_TERMINAL, "transient": EXIT_TRANSIENT, "unexpected": EXIT_UNEXPECTED}
 
 
@@ -63,6 +65,7 @@ def _run(run: RunDescription, stop: threading.Event, log: FailureLog) -> None:
         wired = wire(Settings(), run, stop)
     log.attach(wired.flow)
     _spare_the_collector()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     recovery = RecoveryConfig(wired.recovery, timedelta(0))  # type: ignore[no-untyped-call]
     cluster_main(  # type: ignore[no-untyped-call]
         wired.flow,
