@@ -13,6 +13,7 @@ from schemas.formats.debezium import Debezium, DebeziumFlattened
 from schemas.formats.decoder import JsonDecoder
 from schemas.formats.fields import listed
 from schemas.formats.mist import Mist
+from schemas.formats.pgw_record import PgwRecord
 from schemas.formats.salesforce_cdc import SalesforceCdc
 from schemas.formats.tmf642 import Tmf642
 
@@ -26,7 +27,14 @@ STREAMS = (
     "care_interaction",
 )
 
-_ADAPTERS: tuple[Adapter, ...] = (Tmf642(), Mist(), SalesforceCdc(), Debezium(), DebeziumFlattened())
+_ADAPTERS: tuple[Adapter, ...] = (
+    Tmf642(),
+    Mist(),
+    SalesforceCdc(),
+    Debezium(),
+    DebeziumFlattened(),
+    PgwRecord(),
+)
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
     {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}
 )

@@ -86,6 +86,20 @@ def change(**columns: Any) -> dict[str, Any]:
     return _whole("crm_change", dict.fromkeys(contract("crm_change").polars) | columns)
 
 
+def usage(**columns: Any) -> dict[str, Any]:
+    """A whole row of usage_event: what is not given has the contract's default."""
+    defaults = {
+        "msisdn": None,
+        "cell_id": None,
+        "duration_seconds": 0,
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "charge_minor": 0,
+        "currency": None,
+    }
+    return _whole("usage_event", defaults | columns)
+
+
 def _whole(stream: str, columns: dict[str, Any]) -> dict[str, Any]:
     assert columns.keys() == contract(stream).polars.keys()
     return columns

@@ -19,7 +19,7 @@ def test_tests_exist_when_the_page_names_them() -> None:
 
 def test_formats_are_documented_when_they_are_known() -> None:
     headings = " ".join(re.findall(r"^## (.*)$", PAGE, re.MULTILINE))
-    for stream in ("network_fault", "crm_change"):
+    for stream in ("network_fault", "network_topology", "usage_event", "crm_change"):
         assert all(f"`{form}`" in headings for form in known_formats(stream)[1:])
 
 
