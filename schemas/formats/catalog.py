@@ -13,6 +13,7 @@ from schemas.formats.debezium import Debezium, DebeziumFlattened
 from schemas.formats.decoder import JsonDecoder
 from schemas.formats.fields import listed
 from schemas.formats.mist import Mist
+from schemas.formats.nchf import Nchf
 from schemas.formats.pgw_record import PgwRecord
 from schemas.formats.salesforce_cdc import SalesforceCdc
 from schemas.formats.tmf642 import Tmf642
@@ -34,6 +35,7 @@ _ADAPTERS: tuple[Adapter, ...] = (
     Debezium(),
     DebeziumFlattened(),
     PgwRecord(),
+    Nchf(),
 )
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
     {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}

@@ -16,6 +16,7 @@ from tests.unit.schemas.formats.reading import RECEIVED_MS, block, decode
 from tests.unit.schemas.formats.test_debezium import COLUMNS, KEY, envelope
 from tests.unit.schemas.formats.test_mist import alarm as mist_alarm
 from tests.unit.schemas.formats.test_mist import call
+from tests.unit.schemas.formats.test_nchf import LTE, NR, request, used
 from tests.unit.schemas.formats.test_pgw_record import WHOLE as PGW_RECORD
 from tests.unit.schemas.formats.test_salesforce_cdc import WHOLE_BODY, update
 from tests.unit.schemas.formats.test_tmf642 import alarm, event
@@ -31,6 +32,7 @@ SAMPLES: dict[tuple[str, str], Any] = {
     ("crm_change", "debezium"): envelope("u", COLUMNS),
     ("crm_change", "debezium_flattened"): COLUMNS | {"__deleted": "false"},
     ("usage_event", "pgw_record"): PGW_RECORD,
+    ("usage_event", "nchf"): request(used(), used(pDUContainerInformation={"userLocationInformation": NR | LTE})),
 }
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
@@ -166,7 +168,7 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
     [
         ("network_fault", ("canonical", "tmf642", "mist")),
         ("crm_change", ("canonical", "salesforce_cdc", "debezium", "debezium_flattened")),
-        ("usage_event", ("canonical", "pgw_record")),
+        ("usage_event", ("canonical", "pgw_record", "nchf")),
     ],
 )
 def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: tuple[str, ...]) -> None:
@@ -186,7 +188,7 @@ def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: t
         (
             "usage_event",
             "debezium",
-            "stream usage_event: format 'debezium' is not known, expected canonical or pgw_record",
+            "stream usage_event: format 'debezium' is not known, expected canonical, pgw_record or nchf",
         ),
         (
             "weather",
