@@ -16,6 +16,7 @@ from schemas.formats.mist import Mist
 from schemas.formats.nchf import Nchf
 from schemas.formats.pgw_record import PgwRecord
 from schemas.formats.salesforce_cdc import SalesforceCdc
+from schemas.formats.tmf635 import Tmf635
 from schemas.formats.tmf642 import Tmf642
 
 CANONICAL = "canonical"
@@ -36,6 +37,7 @@ _ADAPTERS: tuple[Adapter, ...] = (
     DebeziumFlattened(),
     PgwRecord(),
     Nchf(),
+    Tmf635(),
 )
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
     {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}

@@ -19,6 +19,7 @@ from tests.unit.schemas.formats.test_mist import call
 from tests.unit.schemas.formats.test_nchf import LTE, NR, request, used
 from tests.unit.schemas.formats.test_pgw_record import WHOLE as PGW_RECORD
 from tests.unit.schemas.formats.test_salesforce_cdc import WHOLE_BODY, update
+from tests.unit.schemas.formats.test_tmf635 import CALL, usage
 from tests.unit.schemas.formats.test_tmf642 import alarm, event
 
 SAMPLES: dict[tuple[str, str], Any] = {
@@ -33,6 +34,7 @@ SAMPLES: dict[tuple[str, str], Any] = {
     ("crm_change", "debezium_flattened"): COLUMNS | {"__deleted": "false"},
     ("usage_event", "pgw_record"): PGW_RECORD,
     ("usage_event", "nchf"): request(used(), used(pDUContainerInformation={"userLocationInformation": NR | LTE})),
+    ("usage_event", "tmf635"): usage(CALL),
 }
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
@@ -168,7 +170,7 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
     [
         ("network_fault", ("canonical", "tmf642", "mist")),
         ("crm_change", ("canonical", "salesforce_cdc", "debezium", "debezium_flattened")),
-        ("usage_event", ("canonical", "pgw_record", "nchf")),
+        ("usage_event", ("canonical", "pgw_record", "nchf", "tmf635")),
     ],
 )
 def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: tuple[str, ...]) -> None:
@@ -188,7 +190,7 @@ def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: t
         (
             "usage_event",
             "debezium",
-            "stream usage_event: format 'debezium' is not known, expected canonical, pgw_record or nchf",
+            "stream usage_event: format 'debezium' is not known, expected canonical, pgw_record, nchf or tmf635",
         ),
         (
             "weather",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from schemas.formats import known_formats
 from schemas.formats.salesforce_cdc import COLUMN_OF_FIELD
+from schemas.formats.tmf635 import COLUMN_OF_CHARACTERISTIC
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -25,3 +26,8 @@ def test_formats_are_documented_when_they_are_known() -> None:
 
 def test_fields_are_documented_when_they_are_read() -> None:
     assert {field for field in COLUMN_OF_FIELD if f"`{field}`" not in PAGE} == set()
+
+
+def test_characteristics_are_documented_when_they_are_read() -> None:
+    written = {word.lower() for word in re.findall(r"`(\w+)`", PAGE)}
+    assert COLUMN_OF_CHARACTERISTIC.keys() - written == set()
