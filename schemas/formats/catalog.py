@@ -17,7 +17,10 @@ from schemas.formats.nchf import Nchf
 from schemas.formats.pgw_record import PgwRecord
 from schemas.formats.salesforce_cdc import SalesforceCdc
 from schemas.formats.tmf635 import Tmf635
+from schemas.formats.tmf638 import Tmf638
+from schemas.formats.tmf639 import Tmf639
 from schemas.formats.tmf642 import Tmf642
+from schemas.formats.zendesk import Zendesk, ZendeskRequester
 
 CANONICAL = "canonical"
 STREAMS = (
@@ -38,6 +41,10 @@ _ADAPTERS: tuple[Adapter, ...] = (
     PgwRecord(),
     Nchf(),
     Tmf635(),
+    Tmf639(),
+    Tmf638(),
+    Zendesk(),
+    ZendeskRequester(),
 )
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
     {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}

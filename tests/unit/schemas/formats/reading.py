@@ -100,6 +100,16 @@ def usage(**columns: Any) -> dict[str, Any]:
     return _whole("usage_event", defaults | columns)
 
 
+def element(**columns: Any) -> dict[str, Any]:
+    """A whole row of network_topology: what is not given has the contract's default."""
+    return _whole("network_topology", {"parent_id": None, "site_id": None, "region": None, "removed": False} | columns)
+
+
+def interaction(**columns: Any) -> dict[str, Any]:
+    """A whole row of care_interaction: what is not given is null."""
+    return _whole("care_interaction", dict.fromkeys(contract("care_interaction").polars) | columns)
+
+
 def _whole(stream: str, columns: dict[str, Any]) -> dict[str, Any]:
     assert columns.keys() == contract(stream).polars.keys()
     return columns

@@ -20,7 +20,13 @@ from tests.unit.schemas.formats.test_nchf import LTE, NR, request, used
 from tests.unit.schemas.formats.test_pgw_record import WHOLE as PGW_RECORD
 from tests.unit.schemas.formats.test_salesforce_cdc import WHOLE_BODY, update
 from tests.unit.schemas.formats.test_tmf635 import CALL, usage
+from tests.unit.schemas.formats.test_tmf638 import event as service_event
+from tests.unit.schemas.formats.test_tmf638 import service
+from tests.unit.schemas.formats.test_tmf639 import event as resource_event
+from tests.unit.schemas.formats.test_tmf639 import resource
 from tests.unit.schemas.formats.test_tmf642 import alarm, event
+from tests.unit.schemas.formats.test_zendesk import CUSTOMER, comment
+from tests.unit.schemas.formats.test_zendesk import event as ticket_event
 
 SAMPLES: dict[tuple[str, str], Any] = {
     ("network_fault", "tmf642"): event(
@@ -35,6 +41,19 @@ SAMPLES: dict[tuple[str, str], Any] = {
     ("usage_event", "pgw_record"): PGW_RECORD,
     ("usage_event", "nchf"): request(used(), used(pDUContainerInformation={"userLocationInformation": NR | LTE})),
     ("usage_event", "tmf635"): usage(CALL),
+    ("network_topology", "tmf639"): resource_event(
+        "ResourceAttributeValueChangeEvent",
+        resource(
+            place=[{"id": "site-3", "role": "site"}],
+            resourceCharacteristic=[{"name": "region", "value": "East"}],
+            endOperatingDate="2030-01-01T00:00:00Z",
+        ),
+    ),
+    ("network_topology", "tmf638"): service_event(
+        "ServiceStateChangeEvent", service(place=[{"id": "site-3", "role": "site"}], endDate="2030-01-01T00:00:00Z")
+    ),
+    ("care_interaction", "zendesk"): ticket_event("ticket.comment_added", comment(CUSTOMER)),
+    ("care_interaction", "zendesk_requester"): ticket_event("ticket.created"),
 }
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
@@ -171,6 +190,9 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
         ("network_fault", ("canonical", "tmf642", "mist")),
         ("crm_change", ("canonical", "salesforce_cdc", "debezium", "debezium_flattened")),
         ("usage_event", ("canonical", "pgw_record", "nchf", "tmf635")),
+        ("network_topology", ("canonical", "tmf639", "tmf638")),
+        ("care_interaction", ("canonical", "zendesk", "zendesk_requester")),
+        ("billing_event", ("canonical",)),
     ],
 )
 def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: tuple[str, ...]) -> None:

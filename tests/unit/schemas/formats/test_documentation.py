@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from schemas.formats import known_formats
+from schemas.formats.catalog import STREAMS
 from schemas.formats.salesforce_cdc import COLUMN_OF_FIELD
 from schemas.formats.tmf635 import COLUMN_OF_CHARACTERISTIC
+from schemas.formats.tmf639 import CONTAINMENT, RELIANCE
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -20,7 +22,7 @@ def test_tests_exist_when_the_page_names_them() -> None:
 
 def test_formats_are_documented_when_they_are_known() -> None:
     headings = " ".join(re.findall(r"^## (.*)$", PAGE, re.MULTILINE))
-    for stream in ("network_fault", "network_topology", "usage_event", "crm_change"):
+    for stream in STREAMS:
         assert all(f"`{form}`" in headings for form in known_formats(stream)[1:])
 
 
@@ -31,3 +33,7 @@ def test_fields_are_documented_when_they_are_read() -> None:
 def test_characteristics_are_documented_when_they_are_read() -> None:
     written = {word.lower() for word in re.findall(r"`(\w+)`", PAGE)}
     assert COLUMN_OF_CHARACTERISTIC.keys() - written == set()
+
+
+def test_relationships_are_documented_when_they_are_read() -> None:
+    assert {kind for kind in CONTAINMENT | RELIANCE if f"`{kind}`" not in PAGE.lower()} == set()
