@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,8 @@ STREAMS = frozenset(
 # Kafka's own rule for topic names (org.apache.kafka.common.internals.Topic)
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _KEYS = ("stream", "format")
+_SIGNING = "secret_env"
+_VARIABLE = re.compile(r"SIGNALBOX_(?!KAFKA_)[A-Z0-9_]+")  # SIGNALBOX_KAFKA_… are librdkafka's settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,30 @@ class TopicConfig:
         topic: The Kafka topic.
         stream: The stream (contract) its records belong to, one of `STREAMS`.
         format: How its records are written: `canonical` or a vendor format of `schemas.formats`.
+        secret_env: The environment variable that holds the secret its records are signed with, None for unsigned ones.
+            Here stands its name only, so that no secret comes into a file, a log or a `repr`.
     """
 
     topic: str
     stream: str
     format: str
+    secret_env: str | None = None
+
+    def secret(self, environment: Mapping[str, str] = os.environ) -> bytes | None:
+        """The secret that the topic's records are signed with; None where they are not.
+
+        Raises:
+            TerminalError: The variable is not set, or empty.
+        """
+        if self.secret_env is None:
+            return None
+        secret = environment.get(self.secret_env)
+        if not secret:
+            raise TerminalError(
+                f'["{self.topic}"] expects its secret in {self.secret_env}, which is not set: set it, or take '
+                f"{_SIGNING} out"
+            )
+        return os.fsencode(secret)
 
 
 def load_topics(path: Path | None = None) -> list[TopicConfig]:
@@ -57,7 +80,9 @@ def load_topics(path: Path | None = None) -> list[TopicConfig]:
         mistakes.append(f"{source}: expected one table per topic, it has none")
     if mistakes:
         raise TerminalError("\n".join(mistakes))
-    return [TopicConfig(topic, table["stream"], table["format"]) for topic, table in tables.items()]
+    return [
+        TopicConfig(topic, table["stream"], table["format"], table.get(_SIGNING)) for topic, table in tables.items()
+    ]
 
 
 def _mistakes(topic: str, table: object) -> list[str]:
@@ -68,12 +93,19 @@ def _mistakes(topic: str, table: object) -> list[str]:
     nested = [key for key, value in table.items() if isinstance(value, dict)]
     if nested:
         return [f'[{topic}.{key}] must be quoted, for its dots make tables: ["{topic}.{key}"]' for key in nested]
-    mistakes = [f'["{topic}"] does not know {key!r}: only stream and format' for key in table if key not in _KEYS]
+    mistakes = [
+        f'["{topic}"] does not know {key!r}: only stream, format and {_SIGNING}'
+        for key in table
+        if key not in (*_KEYS, _SIGNING)
+    ]
     mistakes += [
         f'["{topic}"] needs {key} = "…", found {type(table.get(key)).__name__}'
         for key in _KEYS
         if not isinstance(table.get(key), str)
     ]
+    if _SIGNING in table and not _VARIABLE.fullmatch(str(table[_SIGNING])):
+        # not quoted: it may be the secret itself
+        mistakes.append(f'["{topic}"] needs {_SIGNING} = "SIGNALBOX_…", the name of an environment variable')
     stream = table.get("stream")
     if isinstance(stream, str) and stream not in STREAMS:
         mistakes.append(

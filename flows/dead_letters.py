@@ -27,6 +27,7 @@ EXPLANATIONS: Mapping[str, str] = {
     "unknown_schema": "The schema id is not in the registry. Register the schema, then replay the record.",
     "incompatible_schema": "The writer's schema cannot be read as our contract: a field changed or is missing.",
     "malformed_json": "The bytes are no JSON document, or not one of this topic's format (see topics.toml).",
+    "malformed_syslog": "The message does not follow RFC 5424: let the router write structured data.",
     "nested_too_deep": "The JSON document is nested deeper than any format we read.",
     "invalid_utf8": "A text is no valid UTF-8. The producer used another encoding.",
     "wrong_type": "A field has another type than its contract says (see schemas/).",
@@ -38,6 +39,7 @@ EXPLANATIONS: Mapping[str, str] = {
     "future_event_time": "Its event time lies too far after the time Kafka received it. Check the producer's clock.",
     "unknown_type": "The vendor's type of event is not one that we know.",
     "gap": "The source says that it lost changes: read the customer again at the source.",
+    "bad_signature": "Its signature is missing or wrong: compare the secret with the sender's, or it is forged.",
     "internal": "A fault of Signalbox, not of the record: report the message, then replay the record.",
 }
 

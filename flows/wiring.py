@@ -115,7 +115,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
         ),
         tables=tables,
         metrics=metrics,
-        decoders={each.topic: decoder_for(each.stream, each.format, registry) for each in topics},
+        decoders={each.topic: decoder_for(each.stream, each.format, registry, each.secret()) for each in topics},
         published_decoder=CanonicalDecoder(notification, registry),
         encoder=Encoder(notification, registry, subject="signalbox.notification"),
         tokenizer=Tokenizer(keyring),

@@ -11,7 +11,21 @@ from schemas.errors import TerminalError
 
 PREFIX = "signalbox_"
 LABELS = frozenset(
-    {"channel", "format", "kind", "outcome", "phase", "pii_class", "reason", "sink", "step", "stream", "table", "topic"}
+    {
+        "channel",
+        "field",
+        "format",
+        "kind",
+        "outcome",
+        "phase",
+        "pii_class",
+        "reason",
+        "sink",
+        "step",
+        "stream",
+        "table",
+        "topic",
+    }
 )
 """Every label has few values, all from configuration or code: none can name a customer, and their number is bounded."""
 
@@ -37,6 +51,7 @@ COUNTERS: Mapping[str, CounterSpec] = MappingProxyType(
         "extra_rows": CounterSpec("Rows that records gave beyond one each, and those of rejected records.", ("topic",)),
         "records_rejected": CounterSpec("Records that became dead letters.", ("topic", "reason")),
         "records": CounterSpec("What became of records: used, late, duplicate, ….", ("topic", "outcome")),
+        "unknown_values": CounterSpec("Words that a format does not know and took for another.", ("topic", "field")),
         "notifications_published": CounterSpec("Notifications written to Kafka.", ("channel", "phase")),
         "customers_unreachable": CounterSpec("Affected customers whom no channel may reach.", ("phase",)),
         "rows_written": CounterSpec("Rows written to tables.", ("table",)),

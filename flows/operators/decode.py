@@ -101,7 +101,7 @@ def decode_block(block: RecordBlock, spec: DecodeSpec) -> tuple[Batch, Refused |
     )
     refused = Refused(block, rejected) if rejected else None
     extra_rows = rows.height + decoded.empty + len(rejected) - len(block)
-    return batch, refused, _counts(block.topic, len(block), decoded.empty, extra_rows, rejected)
+    return batch, refused, _counts(block.topic, len(block), decoded, extra_rows, rejected)
 
 
 @operator
@@ -136,14 +136,16 @@ def _ahead_of_kafka(times: Longs, stamps_ms: Longs, max_future: int) -> NDArray[
     return ahead
 
 
-def _counts(topic: str, records: int, empty: int, extra_rows: int, rejected: list[Rejected]) -> list[Counted]:
+def _counts(topic: str, records: int, decoded: Decoded, extra_rows: int, rejected: list[Rejected]) -> list[Counted]:
     """Nothing vanishes: records and extra rows are together what is used, late, duplicate or rejected."""
     label = ("topic", topic)
     counted = [Counted("records_consumed", (label,), records)] if records else []
-    if empty:
-        counted.append(Counted("records", (label, ("outcome", "used")), empty))
+    if decoded.empty:
+        counted.append(Counted("records", (label, ("outcome", "used")), decoded.empty))
     if extra_rows > 0:
         counted.append(Counted("extra_rows", (label,), extra_rows))
     for reason, amount in sorted(Counter(each.reason for each in rejected).items()):
         counted.append(Counted("records_rejected", (label, ("reason", reason)), amount))
+    for field, amount in sorted(decoded.unknown.items()):
+        counted.append(Counted("unknown_values", (label, ("field", field)), amount))
     return counted

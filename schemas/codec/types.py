@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ REASONS: frozenset[str] = frozenset(
         "unknown_schema",  # the registry does not know the schema id
         "incompatible_schema",  # the writer's schema cannot be read as the contract
         "malformed_json",
+        "malformed_syslog",
         "invalid_utf8",
         "nested_too_deep",
         "too_large",
@@ -27,6 +29,7 @@ REASONS: frozenset[str] = frozenset(
         "out_of_range",  # right type, impossible value
         "unknown_type",  # an event of a kind the format does not know
         "gap",  # the source says that it lost changes
+        "bad_signature",  # a webhook's body is not signed with the topic's secret
         "future_event_time",
         "internal",  # our own fault: the record is kept, the message names the exception's type
     }
@@ -56,11 +59,14 @@ class Decoded:
         rows: The contract's columns and `_row` (UInt32), the record's position in the block; ordered by `_row`.
         rejected: The records that cannot be read, ordered by row.
         empty: How many records were understood and carry no row (tombstones, heartbeats).
+        unknown: By field, how often a word was read that the format does not know and took for another; also in records
+            that were refused for something else. The fields are those that the format reads, so they are few.
     """
 
     rows: pl.DataFrame
     rejected: list[Rejected] = field(default_factory=list)
     empty: int = 0
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 class Decoder(Protocol):

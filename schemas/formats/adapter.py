@@ -1,11 +1,14 @@
-"""What an adapter is: one vendor format, one parsed record in, canonical rows out."""
+"""What an adapter is: one vendor format, one record in, canonical rows out."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+from schemas.codec import parse_json
 from schemas.errors import RecordError
 from schemas.formats.fields import Fields
 
@@ -14,39 +17,58 @@ Row = dict[str, object]
 is left out takes the contract's default."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One Kafka record as an adapter sees it.
 
+    Nearly every format is JSON and reads `value`, or `fields`; one that is not parses `raw` itself.
+
     Attributes:
-        value: The parsed JSON value; None for a tombstone and for JSON `null`.
+        raw: The value, bytes as received; None for a tombstone.
         key: The key, bytes as received.
         headers: The headers, in order.
         timestamp_ms: The record's Kafka timestamp, milliseconds since the epoch, -1 where there is none.
+        unknown: By field, how often it held a word that the format does not know and that the adapter read as the
+            most cautious one it does (`Fields.word`). The names of fields stand in the adapter: a name that came with
+            the record would be a metric label without bounds.
     """
 
-    value: object
+    raw: bytes | None
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp_ms: int = -1
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def value(self) -> object:
+        """The value, parsed as JSON when it is first asked for; None for a tombstone and for JSON `null`.
+
+        Raises:
+            RecordError: It is no JSON that we read, see `parse_json`.
+        """
+        return None if self.raw is None else parse_json(self.raw)
 
     def fields(self) -> Fields:
         """The fields of the value.
 
         Raises:
-            RecordError: It is a tombstone, or no object.
+            RecordError: It is a tombstone, no JSON, or no object.
         """
         if self.value is None:
             raise RecordError("null_value", "value: expected an object, came null")
-        return Fields.of(self.value)
+        return Fields.of(self.value, unknown=self.unknown)
 
     def header(self, name: str) -> bytes | None:
-        """The last header of that name, None where there is none."""
-        return next((value for key, value in reversed(self.headers) if key == name), None)
+        """The last header of that name, None where there is none. Case does not matter, as in HTTP."""
+        wanted = name.lower()
+        return next((value for key, value in reversed(self.headers) if key.lower() == wanted), None)
 
 
 class Adapter(Protocol):
-    """One vendor format. Pure: the rows depend on the record alone, so a replay gives the same rows."""
+    """One vendor format. Pure: the rows depend on the record alone, so a replay gives the same rows.
+
+    One that checks signatures is made with the secret.
+    """
 
     @property
     def stream(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from schemas.codec import CanonicalDecoder, Decoder, Registry
@@ -12,6 +12,7 @@ from schemas.formats.adapter import Adapter
 from schemas.formats.debezium import Debezium, DebeziumFlattened
 from schemas.formats.decoder import JsonDecoder
 from schemas.formats.fields import listed
+from schemas.formats.junos_syslog import JunosSyslog
 from schemas.formats.mist import Mist
 from schemas.formats.nchf import Nchf
 from schemas.formats.pgw_record import PgwRecord
@@ -35,20 +36,23 @@ STREAMS = (
 _ADAPTERS: tuple[Adapter, ...] = (
     Tmf642(),
     Mist(),
+    JunosSyslog(),
+    Tmf639(),
+    Tmf638(),
     SalesforceCdc(),
     Debezium(),
     DebeziumFlattened(),
     PgwRecord(),
     Nchf(),
     Tmf635(),
-    Tmf639(),
-    Tmf638(),
     Zendesk(),
     ZendeskRequester(),
 )
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
     {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}
 )
+_SIGNED: Mapping[tuple[str, str], Callable[[bytes], Adapter]] = MappingProxyType({(Mist.stream, Mist.name): Mist})
+"""The formats whose records may be signed, and what makes their adapter with the secret."""
 
 
 def known_formats(stream: str) -> tuple[str, ...]:
@@ -62,20 +66,30 @@ def known_formats(stream: str) -> tuple[str, ...]:
     return (CANONICAL, *(name for of, name in _BY_NAME if of == stream))
 
 
-def decoder_for(stream: str, format: str, registry: Registry | None) -> Decoder:  # noqa: A002 - as in topics.toml
+def decoder_for(
+    stream: str,
+    format: str,  # noqa: A002 - as in topics.toml
+    registry: Registry | None,
+    secret: bytes | None = None,
+) -> Decoder:
     """The decoder of a topic.
 
     Args:
         stream: The contract its rows follow.
         format: `canonical`, or a vendor's format.
         registry: Where the Avro schemas of canonical records are; None reads JSON only.
+        secret: Signs the topic's records, for formats that have signatures; None takes them unsigned.
 
     Raises:
-        TerminalError: There is no such stream, or it does not come in that format.
+        TerminalError: There is no such stream, it does not come in that format, or that format has no signatures.
     """
     known = known_formats(stream)
-    if format == CANONICAL:
-        return CanonicalDecoder(contract(stream), registry)
     if format not in known:
         raise TerminalError(f"stream {stream}: format {format!r} is not known, expected {listed(known)}")
+    if secret is not None:
+        if (stream, format) not in _SIGNED:
+            raise TerminalError(f"stream {stream}: format {format} has no signatures to check; take secret_env out")
+        return JsonDecoder(_SIGNED[stream, format](secret))
+    if format == CANONICAL:
+        return CanonicalDecoder(contract(stream), registry)
     return JsonDecoder(_BY_NAME[stream, format])

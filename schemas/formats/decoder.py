@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from schemas.blocks import RecordBlock
-from schemas.codec import Decoded, Rejected, parse_json, rows_to_frame
+from schemas.codec import Decoded, Rejected, rows_to_frame
 from schemas.contracts import Contract, contract
 from schemas.errors import RecordError
 from schemas.formats.adapter import Adapter, PartlyReadError, Record, Row
@@ -12,7 +14,7 @@ MAX_RECORD_BYTES = 1_048_576
 
 
 class JsonDecoder:
-    """Decodes a vendor's JSON with an adapter.
+    """Decodes a vendor's JSON, or another text that its adapter parses.
 
     A record becomes rows, or is counted as empty, or is rejected; one that carries many events, of which some cannot
     be read, is rejected and gives the rows of the others.
@@ -37,10 +39,11 @@ class JsonDecoder:
         rows: list[Row] = []
         positions: list[int] = []
         rejected: dict[int, Rejected] = {}
+        unknown: Counter[str] = Counter()
         empty = 0
         for position in range(len(block)):
             try:
-                found = self._adapt(block, position)
+                found = self._adapt(block, position, unknown)
                 empty += not found
             except RecordError as error:
                 rejected[position] = Rejected(position, error.reason, str(error))
@@ -54,17 +57,17 @@ class JsonDecoder:
         frame, unfit = rows_to_frame(self.contract, rows, positions)
         for record in unfit:
             rejected.setdefault(record.row, record)
-        return Decoded(frame, [rejected[position] for position in sorted(rejected)], empty)
+        return Decoded(frame, [rejected[position] for position in sorted(rejected)], empty, unknown)
 
-    def _adapt(self, block: RecordBlock, position: int) -> list[Row]:
+    def _adapt(self, block: RecordBlock, position: int, unknown: Counter[str]) -> list[Row]:
         size = int(block.value_ends[position + 1] - block.value_ends[position])
         if size > self._max_record_bytes:
             raise RecordError("too_large", f"value: expected at most {self._max_record_bytes} bytes, came {size}")
-        value = block.value(position)
         record = Record(
-            value=None if value is None else parse_json(value),
+            raw=block.value(position),
             key=block.key(position),
             headers=block.headers.get(position, ()),
             timestamp_ms=int(block.timestamps_ms[position]),
+            unknown=unknown,
         )
         return self._adapter.adapt(record)

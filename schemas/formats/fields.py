@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.codec import parse_time
 from schemas.errors import RecordError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +23,15 @@ class Fields:
     Attributes:
         values: The object.
         place: Where the object lies in the record, for messages: `event.alarm`, `events[2]`.
+        unknown: By field, how often `word` met one that is not in its vocabulary; inner objects count into it too.
     """
 
     values: Mapping[str, object]
     place: str = ""
+    unknown: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, value: object, place: str = "") -> Fields:
+    def of(cls, value: object, place: str = "", unknown: Counter[str] | None = None) -> Fields:
         """The fields of a value that must be an object.
 
         Raises:
@@ -33,7 +39,7 @@ class Fields:
         """
         if not isinstance(value, dict):
             raise wrong_type(place or "value", "an object", value)
-        return cls(value, place)
+        return cls(value, place) if unknown is None else cls(value, place, unknown)
 
     def at(self, name: str) -> str:
         """The place of a field, for messages."""
@@ -58,6 +64,28 @@ class Fields:
             if found is not None:
                 return found
         raise RecordError("missing_field", f"{' or '.join(map(self.at, names))}: expected a string, came nothing")
+
+    def word(self, name: str, known: Mapping[str, T], otherwise: T) -> T | None:
+        """What a word of a vocabulary means, whatever its case; None where none is given.
+
+        For words that vendors add to: a new one must not cost the record. It reads as `otherwise` and is counted in
+        `unknown`, under the field's name, so that it is not guessed in silence.
+
+        Args:
+            name: The field.
+            known: What each word means, in lower case.
+            otherwise: What any other word is taken for.
+
+        Raises:
+            RecordError: It is no string.
+        """
+        came = self.text(name)
+        if came is None:
+            return None
+        word = came.strip().lower()
+        if word not in known:
+            self.unknown[name] += 1
+        return known.get(word, otherwise)
 
     def integer(self, name: str) -> int | None:
         """A whole number, also as a string of digits.
@@ -123,7 +151,7 @@ class Fields:
             RecordError: It is something else.
         """
         value = self.values.get(name)
-        return None if value is None else Fields.of(value, self.at(name))
+        return None if value is None else Fields.of(value, self.at(name), self.unknown)
 
     def required_inner(self, name: str) -> Fields:
         """An object.
@@ -156,8 +184,8 @@ class Fields:
             RecordError: It is something else.
         """
         if isinstance(self.values.get(name), dict):
-            return [Fields.of(self.values[name], self.at(name))]
-        return [Fields.of(item, f"{self.at(name)}[{i}]") for i, item in enumerate(self.array(name))]
+            return [Fields.of(self.values[name], self.at(name), self.unknown)]
+        return [Fields.of(item, f"{self.at(name)}[{i}]", self.unknown) for i, item in enumerate(self.array(name))]
 
     def texts(self, name: str) -> list[str]:
         """An array of strings, without nulls and empty strings.

@@ -6,7 +6,8 @@ what the type speaks of (`device`), the site and the device. Nothing that differ
 organisation and that of the site enters a row, so the two copies of an event give equal rows.
 
 Element: the device's MAC address as in `aps`, `switches` and `gateways`; an event that names no device is on the site.
-It affects all services. Severities: critical; warn is *warning*; info, or none, is *indeterminate*.
+It affects all services. Severities: critical; warn is *warning*; info, or none, or one we do not know (which is
+counted), is *indeterminate*.
 
 State, by group. *infrastructure* (or none): the type's ending says down or up; `update: true` makes it *updated*.
 Restarts are over when they are told, so they carry no row. *marvis*: stateful, `details.state` is `open` or `validated`
@@ -16,9 +17,14 @@ Time: `timestamp`; for an update `last_seen`. Epoch seconds.
 
 A record carries many events. Those that cannot be read make it a dead letter; the rows of the others go on.
 
+Signature: where the topic has a secret, every record must be signed with it. The headers of the webhook that hold the
+HMAC of its body (`X-Mist-Signature-v2`: SHA-256, `X-Mist-Signature`: SHA-1, in hexadecimal digits) have to be headers
+of the Kafka record, and its value the body byte for byte. The newer one decides where both are there.
+
 Source:
     Juniper Mist, "Webhook Topics" and "Webhooks and Alerts". That every pair ends in one of the words below is
-    *unverified*: the full list is served by an installation (`/api/v1/const/alarm_defs`).
+    *unverified*: the full list is served by an installation (`/api/v1/const/alarm_defs`). Signatures: Mist API, the
+    webhook's `secret`.
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ from types import MappingProxyType
 
 from schemas.errors import RecordError
 from schemas.formats.adapter import PartlyReadError, Record, Row
-from schemas.formats.fields import Fields, one_of
+from schemas.formats.fields import Fields
+from schemas.formats.signature import require_signature
 from schemas.formats.times import instant_from_seconds
 
 _DOWN = ("down", "disconnected", "offline", "unreachable")
@@ -41,15 +48,30 @@ _SEVERITIES: Mapping[str, str] = MappingProxyType(
 
 _DEVICES: Mapping[str, str] = MappingProxyType({"aps": "ap", "switches": "switch", "gateways": "gateway"})
 
+# `details.state` of a marvis alarm: whether it is over
+_RESOLVED: Mapping[str, bool] = MappingProxyType({"open": False, "validated": True})
+
+# the first that is there decides
+_HASH_OF_HEADER: Mapping[str, str] = MappingProxyType({"X-Mist-Signature-v2": "sha256", "X-Mist-Signature": "sha1"})
+
 
 class Mist:
-    """The adapter."""
+    """The adapter.
+
+    Args:
+        secret: Signs every record; None takes them unsigned.
+    """
 
     stream = "network_fault"
     name = "mist"
 
+    def __init__(self, secret: bytes | None = None) -> None:
+        self._secret = secret
+
     def adapt(self, record: Record) -> list[Row]:
         """Turn one webhook call into a row per event and device."""
+        if self._secret is not None:
+            require_signature(record, self._secret, _HASH_OF_HEADER)
         call = record.fields()
         if call.required_text("topic") != "alarms":
             raise RecordError("unknown_type", "topic: expected alarms, came another; send other topics elsewhere")
@@ -59,7 +81,7 @@ class Mist:
         unread: list[RecordError] = []
         for place, event in enumerate(call.array("events")):
             try:
-                rows += _rows(Fields.of(event, f"events[{place}]"))
+                rows += _rows(Fields.of(event, f"events[{place}]", call.unknown))
             except RecordError as error:
                 unread.append(error)
         if unread and rows:
@@ -75,8 +97,7 @@ def _rows(event: Fields) -> list[Row]:
         return []
     subject, state = read
     site = event.required_text("site_id")
-    severity = event.text("severity")
-    known = one_of(severity, _SEVERITIES, event.at("severity")) if severity else "indeterminate"
+    severity = event.word("severity", _SEVERITIES, otherwise="indeterminate") or "indeterminate"
     moment = "last_seen" if state == "updated" and event.values.get("last_seen") is not None else "timestamp"
     if event.values.get(moment) is None:
         raise RecordError("missing_field", f"{event.at(moment)}: expected epoch seconds, came nothing")
@@ -87,7 +108,7 @@ def _rows(event: Fields) -> list[Row]:
             "element_id": element,
             "element_type": element_type,
             "state": state,
-            "severity": "cleared" if state == "cleared" else known,
+            "severity": "cleared" if state == "cleared" else severity,
             "probable_cause": None if state == "cleared" else event.text("type"),
             "source_system": "mist",
             "event_time": event_time,
@@ -105,7 +126,7 @@ def _subject_and_state(event: Fields) -> tuple[str, str] | None:
     changed = "updated" if event.flag("update", default=False) else "raised"
     if group == "marvis":
         details = event.inner("details")
-        resolved = details is not None and (details.text("state") or "").lower() == "validated"
+        resolved = details is not None and details.word("state", _RESOLVED, otherwise=False)
         return kind, "cleared" if resolved else changed
     subject, _, ending = kind.rpartition("_")
     if subject and ending in _UP:

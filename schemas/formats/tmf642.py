@@ -1,12 +1,20 @@
-"""TMF642 alarms (v4), alone or in an event's envelope, to `network_fault`.
+"""TMF642 alarms (v4 and v5), alone or in an event's envelope, to `network_fault`.
 
 Identity: `fault_id` is `sourceSystemId:id` (`externalAlarmId` where there is no `id`), so that two systems may number
-their alarms alike; the first of `parentAlarm` is named in the same way, as an alarm of the same system.
+their alarms alike.
+
+Parent: the first of `parentAlarm` that is not the alarm itself, named in the same way; it is of the same system where
+it does not say otherwise. The contract has room for one. `correlatedAlarm` makes no parent: where alarms are grouped it
+names what is below (the children are the ones that get a `parentAlarm`), and elsewhere it has no direction.
+`isRootCause` makes and unmakes none either: it names no alarm.
 
 State: an alarm is *cleared* when its `perceivedSeverity` is cleared (or NORMAL), or its `state` says so, or
 `alarmClearedTime` is set, or the event is a clear or a deletion; all of these give the same row. Else it is *updated*
 by an event of change, or, where there is no envelope, when its `state` is updated or `alarmChangedTime` is later than
 `alarmRaisedTime`; else *raised*.
+
+Words: a `perceivedSeverity` that nobody knows must not cost an outage: it is *indeterminate*. A `state` that nobody
+knows does not clear, a `plannedOutageIndicator` does not make the outage planned. All three are counted.
 
 Time: the one that belongs to the state, for the others stay in the alarm for all its life. Raised: `alarmRaisedTime`,
 the envelope's `eventTime`, `alarmReportingTime`. Updated: `alarmChangedTime`, `eventTime`. Cleared: `alarmClearedTime`,
@@ -16,7 +24,8 @@ given, the record's Kafka timestamp.
 `expectedClearTime` is no field of TMF642: systems that know when it will be over add it as an extension.
 
 Source:
-    TM Forum TMF642 Alarm Management API v4.0; severities: ITU-T X.733, 8.1.2.3.
+    TM Forum TMF642 Alarm Management API v4.0 and v5.0 (its tasks GroupAlarms and UnGroupAlarms for parents);
+    severities: ITU-T X.733, 8.1.2.3.
 """
 
 from __future__ import annotations
@@ -27,7 +36,7 @@ from types import MappingProxyType
 
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
-from schemas.formats.fields import Fields, one_of
+from schemas.formats.fields import Fields
 from schemas.formats.vocabulary import services
 
 _SEVERITIES: Mapping[str, str] = MappingProxyType(
@@ -42,8 +51,12 @@ _SEVERITIES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# v4 gives `state` no enumeration; these are the words seen for "it is over".
-_CLEARED_STATES = frozenset({"cleared", "clear", "closed", "resolved", "terminated", "ceased", "inactive"})
+# v4 gives `state` no enumeration; these are the words seen.
+_STATES: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("raised", "active", "new", "open", "created", "acknowledged", "unacknowledged"), "raised")
+    | dict.fromkeys(("updated", "changed"), "updated")
+    | dict.fromkeys(("cleared", "clear", "closed", "resolved", "terminated", "ceased", "inactive"), "cleared")
+)
 
 # What an event says of its alarm; the name is matched without "Event" or "Notification" at its end.
 _STATE_OF_EVENT: Mapping[str, str] = MappingProxyType(
@@ -66,15 +79,17 @@ _DELETIONS = frozenset({"alarmdelete", "alarmremove"})
 # Events about the task resources: what an operator asked for. What comes of it arrives as an event of the alarm.
 _TASK_EVENT = re.compile(r"(un)?(ack|clear|comment|group)alarms?(create|attributevaluechange|statechange|delete)")
 
-# v4 has the words InService and OutOfService, older systems send a boolean.
+# v4 has the words InService and OutOfService, v5 and others cut them otherwise, older systems send a boolean.
 _PLANNED: Mapping[str, bool] = MappingProxyType(
     {
         "true": True,
         "outofservice": True,
+        "out_of_service": True,
         "planned": True,
         "plannedoutage": True,
         "false": False,
         "inservice": False,
+        "in_service": False,
         "none": False,
         "notplanned": False,
     }
@@ -94,20 +109,20 @@ class Tmf642:
         if alarm is None:
             return []
         source = alarm.required_text("sourceSystemId")
+        fault = _fault_id(alarm, source)
         state, severity = _condition(envelope, alarm)
-        parents = alarm.objects("parentAlarm")
         element_type = alarm.text("alarmedObjectType")
         affected = [service.required_text("id", "name") for service in alarm.objects("affectedService")]
         return [
             {
-                "fault_id": f"{source}:{alarm.required_text('id', 'externalAlarmId')}",
+                "fault_id": fault,
                 "element_id": alarm.required_inner("alarmedObject").required_text("id"),
                 "element_type": element_type.lower() if element_type else None,
                 "state": state,
                 "severity": severity,
                 "probable_cause": alarm.text("probableCause"),
                 "services": services(affected),
-                "parent_fault_id": f"{source}:{parents[0].required_text('id')}" if parents else None,
+                "parent_fault_id": _parent(alarm, source, fault),
                 "planned": _planned(alarm),
                 "service_affecting": alarm.flag("serviceAffecting", default=True),
                 "source_system": source,
@@ -132,17 +147,27 @@ def _event_type(envelope: Fields) -> str:
     return name.removesuffix("event").removesuffix("notification")
 
 
+def _fault_id(alarm: Fields, source: str) -> str:
+    return f"{source}:{alarm.required_text('id', 'externalAlarmId')}"
+
+
+def _parent(alarm: Fields, source: str, fault: str) -> str | None:
+    """The first parent that is another alarm than this one."""
+    parents = alarm.objects("parentAlarm")
+    named = (_fault_id(parent, parent.text("sourceSystemId") or source) for parent in parents)
+    return next((parent for parent in named if parent != fault), None)
+
+
 def _condition(envelope: Fields, alarm: Fields) -> tuple[str, str]:
     """The alarm's state and its severity."""
-    stated = (alarm.text("state") or "").lower()
-    severity = alarm.text("perceivedSeverity")
-    known = one_of(severity, _SEVERITIES, alarm.at("perceivedSeverity")) if severity else None
-    state = _state_of_event(envelope) if envelope is not alarm else _state_alone(alarm)
-    if "cleared" in (state, known) or stated in _CLEARED_STATES or alarm.instant("alarmClearedTime") is not None:
+    stated = alarm.word("state", _STATES, otherwise="raised")
+    severity = alarm.word("perceivedSeverity", _SEVERITIES, otherwise="indeterminate")
+    state = _state_of_event(envelope) if envelope is not alarm else _state_alone(alarm, stated)
+    if "cleared" in (state, severity, stated) or alarm.instant("alarmClearedTime") is not None:
         return "cleared", "cleared"
-    if known is None:
+    if severity is None:
         raise RecordError("missing_field", f"{alarm.at('perceivedSeverity')}: expected a string, came nothing")
-    return state, known
+    return state, severity
 
 
 def _state_of_event(envelope: Fields) -> str:
@@ -152,18 +177,17 @@ def _state_of_event(envelope: Fields) -> str:
     return state
 
 
-def _state_alone(alarm: Fields) -> str:
-    if (alarm.text("state") or "").lower() in ("updated", "changed"):
+def _state_alone(alarm: Fields, stated: str | None) -> str:
+    if stated == "updated":
         return "updated"
     changed, raised = alarm.instant("alarmChangedTime"), alarm.instant("alarmRaisedTime")
     return "updated" if changed is not None and (raised is None or changed > raised) else "raised"
 
 
 def _planned(alarm: Fields) -> bool:
-    indicator = alarm.values.get("plannedOutageIndicator")
-    if isinstance(indicator, str) and indicator.lower() in _PLANNED:
-        return _PLANNED[indicator.lower()]
-    return alarm.flag("plannedOutageIndicator", default=False)
+    if isinstance(alarm.values.get("plannedOutageIndicator"), bool):
+        return alarm.flag("plannedOutageIndicator", default=False)
+    return alarm.word("plannedOutageIndicator", _PLANNED, otherwise=False) or False
 
 
 def _event_time(state: str, envelope: Fields, alarm: Fields, timestamp_ms: int) -> int:

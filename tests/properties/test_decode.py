@@ -28,12 +28,13 @@ LEADS = st.integers(-20, 20) | st.sampled_from([MAX_FUTURE, MAX_FUTURE + 1])
 
 @dataclass(frozen=True)
 class Sent:
-    """A record, what a naive reader makes of it, and by how many seconds each of its rows runs ahead of Kafka."""
+    """A record, what a naive reader makes of it, how far its rows run ahead of Kafka, and its unknown words."""
 
     value: bytes | None
     leads: tuple[int, ...] = ()
     refused: str | None = None
     stamped: bool = True
+    unknown: int = 0
 
     @property
     def stamp_ms(self) -> int:
@@ -51,12 +52,14 @@ def canonical(leads: list[int], *, stamped: bool) -> Sent:
     return Sent(orjson.dumps(row | {"event_time": time}), (lead,), None, stamped)
 
 
-def mist(leads: list[int], *, stamped: bool, unreadable: bool = False) -> Sent:
+def mist(leads: list[int], *, stamped: bool, unreadable: bool = False, odd: bool = False) -> Sent:
     """A call with an event for each lead; none is a call that carries no row."""
     alarm = {"site_id": "s", "type": "device_down", "severity": "critical", "aps": ["5c5b35000001"]}
+    alarm |= {"severity": "odd"} if odd else {}
     events: list[dict[str, Any]] = [alarm | {"timestamp": NOON + lead} for lead in leads]
     value = orjson.dumps({"topic": "alarms", "events": [*events, alarm] if unreadable else events})
-    return Sent(value, tuple(leads), "missing_field" if unreadable else None, stamped)
+    unknown = (len(leads) + unreadable) if odd else 0
+    return Sent(value, tuple(leads), "missing_field" if unreadable else None, stamped, unknown)
 
 
 MALFORMED = st.builds(Sent, st.just(b"{"), refused=st.just("malformed_json"))
@@ -67,7 +70,7 @@ RECORDS = {
         st.builds(Sent, st.none(), refused=st.just("null_value")),
     ),
     "mist": st.one_of(
-        st.builds(mist, st.lists(LEADS, max_size=3), stamped=st.booleans()),
+        st.builds(mist, st.lists(LEADS, max_size=3), stamped=st.booleans(), odd=st.booleans()),
         st.builds(mist, st.lists(LEADS, min_size=1, max_size=3), stamped=st.booleans(), unreadable=st.just(True)),
         MALFORMED,
     ),
@@ -145,6 +148,7 @@ def test_record_is_refused_once_and_alone_when_it_cannot_be_read_or_comes_from_t
     empty = sum(not (each.leads or each.refused) for each in sent)
     expected["records", (topic, ("outcome", "used"))] = empty
     expected["extra_rows", (topic,)] = len(rows) + empty + len(refused) - len(sent)
+    expected["unknown_values", (topic, ("field", "severity"))] = sum(each.unknown for each in sent)
 
     assert taken.rows() == rows
     assert [(offset, reason) for offset, reason, _ in found.refused] == refused

@@ -6,7 +6,9 @@ from collections import Counter
 
 import orjson
 
+from connectors.metrics.catalog import check_counter
 from flows.operators.decode import DecodeSpec, decode_block
+from flows.operators.messages import Counted
 from schemas.blocks import RecordBlock
 from schemas.formats import decoder_for
 
@@ -15,8 +17,10 @@ NOW_MS = 1_700_000_000_000
 SPEC = DecodeSpec(decoders={TOPIC: decoder_for("network_fault", "mist", None)}, max_future=600_000_000)
 
 
-def event(site: str, *, kind: str = "switch_down", ahead_seconds: int = 0) -> dict[str, object]:
-    return {"site_id": site, "type": kind, "severity": "critical", "timestamp": NOW_MS // 1000 + ahead_seconds}
+def event(
+    site: str, *, kind: str = "switch_down", severity: str = "critical", ahead_seconds: int = 0
+) -> dict[str, object]:
+    return {"site_id": site, "type": kind, "severity": severity, "timestamp": NOW_MS // 1000 + ahead_seconds}
 
 
 def decode(*calls: list[dict[str, object]]) -> tuple[list[str], list[tuple[int, str]], Counter[str]]:
@@ -52,3 +56,19 @@ def test_a_record_is_refused_once_when_two_things_are_wrong_with_it():
     assert rows == []
     assert rejected == [(0, "unknown_type")]
     assert counts == Counter(records_consumed=1, records_rejected=1)
+
+
+def test_unknown_words_are_counted_by_topic_and_field_when_they_come():
+    block = RecordBlock.from_records(
+        TOPIC,
+        0,
+        [
+            (b"key", orjson.dumps({"topic": "alarms", "events": [event("a", severity=word), event("b")]}))
+            for word in "xy"
+        ],
+        timestamps_ms=[NOW_MS] * 2,
+    )
+    _, _, counted = decode_block(block, SPEC)
+    assert Counted("unknown_values", (("topic", TOPIC), ("field", "severity")), 2) in counted
+    for each in counted:
+        check_counter(each.name, dict(each.labels))

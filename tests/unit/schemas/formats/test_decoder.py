@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from schemas.errors import SignalboxError
 from schemas.formats import JsonDecoder, Record, Row, decoder_for, known_formats
 from tests.unit.schemas.formats.reading import RECEIVED_MS, block, decode
 from tests.unit.schemas.formats.test_debezium import COLUMNS, KEY, envelope
+from tests.unit.schemas.formats.test_junos_syslog import link
 from tests.unit.schemas.formats.test_mist import alarm as mist_alarm
 from tests.unit.schemas.formats.test_mist import call
 from tests.unit.schemas.formats.test_nchf import LTE, NR, request, used
@@ -33,6 +35,7 @@ SAMPLES: dict[tuple[str, str], Any] = {
         "AlarmCreateEvent", alarm(affectedService=[{"id": "voice-1"}], parentAlarm=[{"id": "1"}])
     ),
     ("network_fault", "mist"): call(mist_alarm(), mist_alarm(update=True)),
+    ("network_fault", "junos_syslog"): {"message": link().decode()},
     ("crm_change", "salesforce_cdc"): update(
         {"changedFields": ["Plan__c"], "nulledFields": ["Segment__c"]}, **WHOLE_BODY
     ),
@@ -55,6 +58,7 @@ SAMPLES: dict[tuple[str, str], Any] = {
     ("care_interaction", "zendesk"): ticket_event("ticket.comment_added", comment(CUSTOMER)),
     ("care_interaction", "zendesk_requester"): ticket_event("ticket.created"),
 }
+UNKNOWN_FIELDS = {"perceivedSeverity", "state", "plannedOutageIndicator", "severity", "admin-status"}
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
@@ -112,6 +116,7 @@ def test_no_record_is_lost_or_quoted_when_any_value_is_another(stream: str, form
     assert len(seen) + decoded.empty == len(records)
     assert {record.reason for record in decoded.rejected} <= REASONS - {"internal"}
     assert not any(CANARY in record.message for record in decoded.rejected)
+    assert decoded.unknown.keys() <= UNKNOWN_FIELDS
 
 
 def fits(value: Any) -> bool:
@@ -187,7 +192,7 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
 @pytest.mark.parametrize(
     ("stream", "formats"),
     [
-        ("network_fault", ("canonical", "tmf642", "mist")),
+        ("network_fault", ("canonical", "tmf642", "mist", "junos_syslog")),
         ("crm_change", ("canonical", "salesforce_cdc", "debezium", "debezium_flattened")),
         ("usage_event", ("canonical", "pgw_record", "nchf", "tmf635")),
         ("network_topology", ("canonical", "tmf639", "tmf638")),
@@ -207,7 +212,7 @@ def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: t
         (
             "network_fault",
             "junos",
-            "stream network_fault: format 'junos' is not known, expected canonical, tmf642 or mist",
+            "stream network_fault: format 'junos' is not known, expected canonical, tmf642, mist or junos_syslog",
         ),
         (
             "usage_event",
@@ -235,3 +240,23 @@ def test_timestamp_is_the_records_own_when_others_differ() -> None:
     )
     rows = decoder_for("crm_change", "debezium_flattened", None).decode(stamped).rows
     assert (rows["event_time"].to_physical() // 1000).to_list() == [RECEIVED_MS, RECEIVED_MS + 1]
+
+
+def test_unknown_words_are_counted_by_field_when_blocks_are_cut_anywhere() -> None:
+    odd = alarm(perceivedSeverity=CANARY, plannedOutageIndicator=CANARY)
+    values = [odd, alarm(), odd, alarm(perceivedSeverity=CANARY, alarmedObject=None)]
+    assert [record.row for record in decode("network_fault", "tmf642", *values).rejected] == [3]
+    whole = decode("network_fault", "tmf642", *values)
+    assert whole.unknown == {"perceivedSeverity": 3, "plannedOutageIndicator": 2}
+    for cut in range(1, len(values)):
+        parts = [decode("network_fault", "tmf642", *values[:cut]), decode("network_fault", "tmf642", *values[cut:])]
+        assert Counter(parts[0].unknown) + Counter(parts[1].unknown) == whole.unknown
+
+
+@pytest.mark.parametrize(
+    ("stream", "form"), [("network_fault", "canonical"), ("network_fault", "tmf642"), ("crm_change", "debezium")]
+)
+def test_topic_is_refused_when_it_has_a_secret_and_its_format_no_signatures(stream: str, form: str) -> None:
+    with pytest.raises(SignalboxError) as caught:
+        decoder_for(stream, form, None, b"secret")
+    assert str(caught.value) == (f"stream {stream}: format {form} has no signatures to check; take secret_env out")

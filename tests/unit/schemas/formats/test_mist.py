@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import hmac
 from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 
+from schemas.codec import Decoded
+from schemas.formats import decoder_for
 from tests.unit.schemas.formats import reading
 from tests.unit.schemas.formats.reading import at, fault
 
@@ -119,6 +123,28 @@ def test_severity_follows_x733_when_it_is_one_of_mists(came: str, read: str) -> 
     assert row(call(alarm(severity=came)))["severity"] == read
 
 
+@pytest.mark.parametrize(
+    ("event", "read", "field"),
+    [
+        (alarm(severity="huge"), DOWN | {"severity": "indeterminate"}, "severity"),
+        (alarm(severity="huge", type="device_reconnected"), UP, "severity"),
+        (
+            alarm(group="marvis", details={"state": "vanished"}),
+            DOWN | {"fault_id": "mist:site-1:device_down:5c5b35000001"},
+            "state",
+        ),
+    ],
+    ids=["severity", "severity of a clear", "state"],
+)
+def test_alarm_is_kept_and_counted_when_a_word_of_it_is_unknown(
+    event: dict[str, Any], read: dict[str, Any], field: str
+) -> None:
+    decoded = reading.decode("network_fault", "mist", call(alarm(), event))
+    assert decoded.rows.drop("_row").to_dicts() == [DOWN, read]
+    assert decoded.rejected == []
+    assert decoded.unknown == {field: 1}
+
+
 def test_time_keeps_its_fraction_when_seconds_have_one() -> None:
     assert row(call(alarm(timestamp=NOON + 0.25)))["event_time"] == at("2026-04-28T12:00:00.25Z")
 
@@ -191,13 +217,105 @@ def test_other_events_go_on_when_one_of_a_record_cannot_be_read() -> None:
             "out_of_range",
             "events[0].timestamp: expected epoch seconds of years 1970 to 9999, came others",
         ),
-        (
-            call(alarm(severity="huge")),
-            "out_of_range",
-            "events[0].severity: expected critical, warn, warning or info, came another word",
-        ),
+        (call(alarm(severity=["x"])), "wrong_type", "events[0].severity: expected a string, came an array"),
         (call(alarm(aps=[["x"]])), "wrong_type", "events[0].aps[0]: expected a string, came an array"),
     ],
 )
 def test_call_is_rejected_when_it_cannot_be_read(value: object, reason: str, message: str) -> None:
     assert rejection(value) == (reason, message)
+
+
+SECRET = b"a secret of Mist's"
+BODY = orjson.dumps(call(alarm()))
+
+
+def hmac_of(body: bytes, hash_name: str = "sha256", secret: bytes = SECRET) -> bytes:
+    return hmac.digest(secret, body, hash_name).hex().encode()
+
+
+def decode_signed(body: bytes | None, *headers: tuple[str, bytes | None]) -> Decoded:
+    return decoder_for("network_fault", "mist", None, SECRET).decode(reading.block(body, headers={0: list(headers)}))
+
+
+V2, V1 = "X-Mist-Signature-v2", "X-Mist-Signature"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(V2, hmac_of(BODY))],
+        [(V1, hmac_of(BODY, "sha1"))],
+        [(V1, hmac_of(BODY, "sha1")), (V2, hmac_of(BODY))],
+        [(V1, b"wrong"), (V2, hmac_of(BODY))],
+        [(V2.lower(), hmac_of(BODY).upper() + b" ")],
+        [(V2, b"wrong"), (V2, hmac_of(BODY))],
+    ],
+    ids=["sha-256", "sha-1", "both", "the newer decides", "any case", "the last counts"],
+)
+def test_call_reads_when_it_is_signed_with_the_secret(headers: list[tuple[str, bytes]]) -> None:
+    decoded = decode_signed(BODY, *headers)
+    assert decoded.rejected == []
+    assert decoded.rows.drop("_row").to_dicts() == [DOWN]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "message"),
+    [
+        (BODY, [], f"header {V2} or {V1}: expected a signature, came none"),
+        (BODY, [(V2, None)], f"header {V2} or {V1}: expected a signature, came none"),
+        (None, [], f"header {V2} or {V1}: expected a signature, came none"),
+        (None, [(V2, hmac_of(BODY))], f"header {V2}: expected the value's HMAC by the secret, came another"),
+        (b"{", [], f"header {V2} or {V1}: expected a signature, came none"),
+        (BODY, [(V2, b"")], f"header {V2}: expected the value's HMAC by the secret, came another"),
+        (BODY, [(V2, b"\xff")], f"header {V2}: expected the value's HMAC by the secret, came another"),
+        (BODY, [(V2, hmac_of(BODY, "sha1"))], f"header {V2}: expected the value's HMAC by the secret, came another"),
+        (
+            BODY,
+            [(V2, hmac_of(BODY, secret=b"another"))],
+            f"header {V2}: expected the value's HMAC by the secret, came another",
+        ),
+        (BODY + b" ", [(V2, hmac_of(BODY))], f"header {V2}: expected the value's HMAC by the secret, came another"),
+        (
+            BODY,
+            [(V1, hmac_of(BODY, "sha1")), (V2, b"wrong")],
+            f"header {V2}: expected the value's HMAC by the secret, came another",
+        ),
+    ],
+    ids=[
+        "no header",
+        "null header",
+        "tombstone",
+        "tombstone with a header",
+        "no json",
+        "empty",
+        "no text",
+        "other hash",
+        "other secret",
+        "other body",
+        "the newer decides",
+    ],
+)
+def test_call_is_refused_when_its_signature_is_missing_or_wrong(
+    body: bytes | None, headers: list[tuple[str, bytes | None]], message: str
+) -> None:
+    decoded = decode_signed(body, *headers)
+    assert decoded.rows.height == 0
+    assert [(record.reason, record.message) for record in decoded.rejected] == [("bad_signature", message)]
+
+
+def test_calls_are_judged_one_by_one_when_some_are_signed() -> None:
+    signed: dict[int, Any] = {0: [(V2, hmac_of(BODY))], 2: [(V2, hmac_of(BODY))]}
+    block = reading.block(BODY, BODY, BODY, headers=signed)
+    decoded = decoder_for("network_fault", "mist", None, SECRET).decode(block)
+    assert decoded.rows["_row"].to_list() == [0, 2]
+    assert [(record.row, record.reason) for record in decoded.rejected] == [(1, "bad_signature")]
+
+
+def test_signature_is_not_looked_at_when_there_is_no_secret() -> None:
+    assert row(BODY, headers={0: [(V2, b"wrong")]}) == DOWN
+
+
+def test_secret_does_not_show_when_the_decoder_is_printed() -> None:
+    decoder = decoder_for("network_fault", "mist", None, SECRET)
+    shown = f"{decoder!r} {vars(decoder)!r}"
+    assert SECRET.decode() not in shown

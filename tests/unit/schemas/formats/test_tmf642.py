@@ -114,7 +114,17 @@ def test_service_affecting_reads_when_it_is_a_string(came: object, read: bool) -
 
 @pytest.mark.parametrize(
     ("came", "read"),
-    [("true", True), (True, True), ("OUTOFSERVICE", True), ("InService", False), ("false", False), (None, False)],
+    [
+        ("true", True),
+        (True, True),
+        ("OUTOFSERVICE", True),
+        ("OUT_OF_SERVICE", True),
+        ("InService", False),
+        ("IN_SERVICE", False),
+        ("false", False),
+        ("", False),
+        (None, False),
+    ],
 )
 def test_planned_reads_when_the_indicator_is_a_word_or_a_boolean(came: object, read: bool) -> None:
     assert row(alarm(plannedOutageIndicator=came))["planned"] is read
@@ -125,6 +135,9 @@ def test_planned_reads_when_the_indicator_is_a_word_or_a_boolean(came: object, r
     [
         ("AlarmCreateEvent", "raised", "2026-04-28T12:00:00Z"),
         ("AlarmCreateNotification", "raised", "2026-04-28T12:00:00Z"),
+        ("AlarmChangeEvent", "updated", "2026-04-28T12:20:00Z"),
+        ("AlarmUpdateEvent", "updated", "2026-04-28T12:20:00Z"),
+        ("AlarmClearEvent", "cleared", "2026-04-28T12:20:00Z"),
         ("AlarmAttributeValueChangeEvent", "updated", "2026-04-28T12:20:00Z"),
         ("AlarmStateChangeEvent", "updated", "2026-04-28T12:20:00Z"),
         ("AlarmClearedNotification", "cleared", "2026-04-28T12:20:00Z"),
@@ -140,6 +153,102 @@ def test_state_and_time_follow_the_event_when_there_is_an_envelope(kind: str, st
 def test_alarm_reads_when_the_event_holds_it_one_level_deeper() -> None:
     nested = {"@type": "AlarmCreateEvent", "event": {"alarm": alarm()}}
     assert row(nested) == RAISED
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "read"),
+    [
+        ("AlarmCreateEvent", {}, RAISED),
+        (
+            "AlarmAttributeValueChangeEvent",
+            {"perceivedSeverity": "critical", "alarmChangedTime": "2026-04-28T12:20:00Z"},
+            RAISED | {"state": "updated", "severity": "critical", "event_time": at("2026-04-28T12:20:00Z")},
+        ),
+        ("AlarmStateChangeEvent", {"state": "cleared", "alarmClearedTime": "2026-04-28T13:00:00Z"}, CLEARED),
+        ("AlarmDeleteEvent", {"alarmClearedTime": "2026-04-28T13:00:00Z"}, CLEARED),
+    ],
+)
+def test_event_reads_when_its_envelope_is_that_of_v5(kind: str, body: dict[str, Any], read: dict[str, Any]) -> None:
+    envelope = {
+        "@type": kind,
+        "eventId": "e1",
+        "eventTime": "2026-04-28T12:30:00Z",
+        "correlationId": "c1",
+        "domain": "Network",
+        "priority": "1",
+        "source": {"id": "oss-east", "@type": "ReportingResource"},
+        "reportingSystem": {"id": "427", "@type": "ReportingResource"},
+        "event": {"alarm": alarm(**{"@type": "Alarm"}, **body)},
+    }
+    assert row(envelope) == read
+
+
+@pytest.mark.parametrize(
+    ("parents", "read"),
+    [
+        ([{"id": "4000"}, {"id": "4001"}], "oss-east:4000"),
+        ({"id": 4000}, "oss-east:4000"),
+        ([{"id": "4711"}, {"id": "4001"}], "oss-east:4001"),
+        ([{"id": "4711"}], None),
+        ([{"id": "4000", "sourceSystemId": "oss-west"}], "oss-west:4000"),
+        ([{"id": "4711", "sourceSystemId": "oss-west"}], "oss-west:4711"),
+        ([{"externalAlarmId": "4000"}], "oss-east:4000"),
+        ([], None),
+    ],
+    ids=["first", "one", "not itself", "itself alone", "other system", "same number", "external id", "none"],
+)
+def test_parent_is_the_first_that_is_another_alarm_when_some_are_named(parents: object, read: str | None) -> None:
+    assert row(alarm(parentAlarm=parents)) == RAISED | {"parent_fault_id": read}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"correlatedAlarm": [{"id": "4000"}, {"id": "4001"}]},
+        {"correlatedAlarm": [{"id": "4000"}], "isRootCause": True},
+        {"correlatedAlarm": [{"id": "4000"}], "isRootCause": False},
+        {"isRootCause": "true"},
+    ],
+    ids=["correlated", "root cause", "no root cause", "string"],
+)
+def test_alarm_has_no_parent_when_it_is_only_correlated(change: dict[str, Any]) -> None:
+    assert row(alarm(**change)) == RAISED
+
+
+@pytest.mark.parametrize("root", [True, False, "true"])
+def test_parent_stays_when_the_alarm_says_what_it_is_the_cause_of(root: object) -> None:
+    read = row(alarm(isRootCause=root, parentAlarm=[{"id": "4000"}], correlatedAlarm=[{"id": "4001"}]))
+    assert read == RAISED | {"parent_fault_id": "oss-east:4000"}
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ({"perceivedSeverity": "apocalyptic"}, RAISED | {"severity": "indeterminate"}),
+        ({"state": "dormant"}, RAISED),
+        ({"plannedOutageIndicator": "perhaps"}, RAISED),
+        ({"plannedOutageIndicator": 1}, RAISED),
+    ],
+)
+@pytest.mark.parametrize("enveloped", [False, True])
+def test_alarm_is_kept_and_counted_when_a_word_of_it_is_unknown(
+    change: dict[str, Any], read: dict[str, Any], enveloped: bool
+) -> None:
+    odd = event("AlarmCreateEvent", {"alarm": alarm(**change)}) if enveloped else alarm(**change)
+    decoded = reading.decode("network_fault", "tmf642", alarm(), odd)
+    assert decoded.rows.drop("_row").to_dicts() == [RAISED, read]
+    assert decoded.rejected == []
+    assert decoded.unknown == dict.fromkeys(change, 1)
+
+
+def test_alarm_is_cleared_when_its_state_says_so_in_an_unknown_severity() -> None:
+    odd = alarm(state="cleared", perceivedSeverity="apocalyptic", alarmClearedTime="2026-04-28T13:00:00Z")
+    assert row(odd) == CLEARED
+
+
+@pytest.mark.parametrize("state", ["raised", "ACTIVE", "updated", "cleared", "acknowledged", "", None])
+def test_nothing_is_counted_when_the_words_are_known(state: str | None) -> None:
+    assert reading.decode("network_fault", "tmf642", alarm(state=state, plannedOutageIndicator=True)).unknown == {}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +278,10 @@ def test_next_best_time_is_taken_when_the_first_is_missing(value: dict[str, Any]
     assert row(value)["event_time"] == time
 
 
-@pytest.mark.parametrize("kind", ["AckAlarmCreateEvent", "ClearAlarmsStateChangeEvent", "UnGroupAlarmsCreateEvent"])
+@pytest.mark.parametrize(
+    "kind",
+    ["AckAlarmCreateEvent", "ClearAlarmsStateChangeEvent", "UnGroupAlarmsCreateEvent", "GroupAlarmStateChangeEvent"],
+)
 def test_event_carries_no_row_when_it_is_about_a_task(kind: str) -> None:
     assert nothing(event(kind, {"ackAlarm": {"id": "1"}}))
 
@@ -186,11 +298,11 @@ def test_event_carries_no_row_when_it_is_about_a_task(kind: str) -> None:
         (alarm(alarmedObject=None), "missing_field", "alarmedObject: expected an object, came nothing"),
         (alarm(alarmedObject={"href": "/x"}), "missing_field", "alarmedObject.id: expected a string, came nothing"),
         (alarm(perceivedSeverity=None), "missing_field", "perceivedSeverity: expected a string, came nothing"),
+        (alarm(perceivedSeverity=["x"]), "wrong_type", "perceivedSeverity: expected a string, came an array"),
         (
-            alarm(perceivedSeverity="apocalyptic"),
-            "out_of_range",
-            "perceivedSeverity: expected critical, major, minor, warning, indeterminate, cleared or normal, "
-            "came another word",
+            alarm(parentAlarm=[{"href": "/alarm/1"}]),
+            "missing_field",
+            "parentAlarm[0].id or parentAlarm[0].externalAlarmId: expected a string, came nothing",
         ),
         (alarm(serviceAffecting="perhaps"), "wrong_type", "serviceAffecting: expected a boolean, came a string"),
         (
