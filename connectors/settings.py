@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         metrics_address: `host:port` the Prometheus metrics are served at.
         log_format: `console` or `json`.
         topics: The operator's own topics file; `data_dir/topics.toml` if that exists, else the packaged one.
+        policy: The operator's own reveal policy; `data_dir/policy.toml` if that exists, else the packaged one.
         kafka: Further librdkafka settings, from `SIGNALBOX_KAFKA_<KEY WITH _ FOR .>`.
     """
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     metrics_address: str = "127.0.0.1:9464"
     log_format: Literal["console", "json"] = "console"
     topics: Path | None = None
+    policy: Path | None = None
     kafka: dict[str, str] = Field(default_factory=_kafka_from_environment, repr=False)
 
     @field_validator("brokers")
@@ -86,6 +88,12 @@ class Settings(BaseSettings):
     def keyring_path(self) -> Path:
         """Where the keyring is."""
         return self.keyring or self.data_dir / "keyring.json"
+
+    @property
+    def policy_path(self) -> Path | None:
+        """The reveal policy: `SIGNALBOX_POLICY`, else `data_dir/policy.toml`, else None, for the packaged one."""
+        own = self.data_dir / "policy.toml"
+        return self.policy or (own if own.is_file() else None)
 
     def kafka_config(self) -> KafkaConfig:
         """How to reach Kafka.

@@ -31,6 +31,11 @@ class DataDirectory:
         """The DuckDB file with views over the tables."""
         return self.root / "features.duckdb"
 
+    @property
+    def audit(self) -> Path:
+        """The log of what was revealed."""
+        return self.root / "audit"
+
     def recovery(self, flow: str) -> Path:
         """Bytewax's recovery store."""
         return self.root / "recovery" / flow

@@ -1,8 +1,28 @@
 """Personal data is tokenized on the way in, and only holders of the keyring can read it back."""
 
-from privacy.errors import KeyringError
+from privacy.audit import AuditLog
+from privacy.errors import AuditDamageError, AuditError, KeyringError, PolicyError, PrivacyError, RefusedError
 from privacy.keyring import Keyring
+from privacy.policy import Policy
+from privacy.redact import redact
+from privacy.reveal import RevealRequest, reveal
 from privacy.sealing import Sealer
 from privacy.tokens import PII_CLASSES, Tokenizer
 
-__all__ = ["PII_CLASSES", "Keyring", "KeyringError", "Sealer", "Tokenizer"]
+__all__ = [
+    "PII_CLASSES",
+    "Keyring",
+    "Sealer",
+    "Tokenizer",
+    "Policy",
+    "RevealRequest",
+    "reveal",
+    "AuditLog",
+    "redact",
+    "PrivacyError",
+    "AuditDamageError",
+    "AuditError",
+    "KeyringError",
+    "PolicyError",
+    "RefusedError",
+]

@@ -38,7 +38,7 @@ class KeyFile:
 
     Attributes:
         tokens: Token keys, oldest first; the last is the primary, the others are retired but readable.
-        join: What customer keys and fingerprints are derived from.
+        join: What customer keys, fingerprints and the keys of the audit log are derived from.
         sealing: Seals dead letters.
     """
 

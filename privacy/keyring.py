@@ -16,6 +16,7 @@ from typing import NoReturn
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from privacy.durable import opened_directory, written
 from privacy.errors import KeyringError
 from privacy.keyfile import JOIN_BYTES, SIV_BYTES, Key, KeyFile, parse, render
 
@@ -24,8 +25,8 @@ class Keyring:
     """Keys that make and open tokens, seal dead letters, and derive what joins on.
 
     - *Token keys* (AES-SIV, 64 bytes): the primary makes new tokens, retired ones still open theirs. `rotate` adds one.
-    - *Join key* (32 bytes): customer keys and fingerprints are derived from it. It outlives rotations, so streams
-      tokenized before and after one still join, and shards keep their customers.
+    - *Join key* (32 bytes): customer keys, fingerprints and the keys of the audit log are derived from it. It outlives
+      rotations, so streams tokenized before and after one still join, shards keep their customers, the log its chain.
     - *Sealing key* (AES-SIV, 64 bytes): dead letters.
 
     A keyring does not change once loaded, shows no key in its `repr` and cannot be pickled, so that no key reaches a
@@ -65,7 +66,7 @@ class Keyring:
         )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(path.parent), _written(path, render(file)) as temporary:
+            with _locked(path.parent), written(path, render(file)) as temporary:
                 _link_new(temporary, path)
         except OSError as error:
             raise KeyringError(
@@ -77,7 +78,7 @@ class Keyring:
         """Add a new primary token key to the file; the old ones still open their tokens.
 
         Running processes go on with the keyring they have loaded, until they start again. Rotations at the same time
-        wait for each other.
+        wait for each other. Where the path is a link, the file it leads to is replaced, and the link stays.
 
         Returns:
             The keyring as it is in the file now.
@@ -85,16 +86,17 @@ class Keyring:
         Raises:
             KeyringError: The file cannot be read or written any more.
         """
+        path = self.path.resolve()
         try:
-            with _locked(self.path.parent):
-                file = Keyring.load(self.path)._file  # somebody may have rotated it since we read it
+            with _locked(path.parent):
+                file = Keyring.load(path)._file  # somebody may have rotated it since we read it
                 number = max(int(key.id[1:]) for key in file.tokens) + 1
                 fresh = Key(f"k{number}", _now(), secrets.token_bytes(SIV_BYTES))
                 rotated = replace(file, tokens=(*file.tokens, fresh))
-                with _written(self.path, render(rotated)) as temporary:
-                    owner = self.path.stat()
+                with written(path, render(rotated)) as temporary:
+                    owner = path.stat()
                     os.chown(temporary, owner.st_uid, owner.st_gid)  # root may rotate what a service reads
-                    temporary.replace(self.path)
+                    temporary.replace(path)
         except OSError as error:
             raise KeyringError(
                 f"the keyring {self.path} cannot be written ({error.strerror}): expected a directory we may write to"
@@ -179,26 +181,6 @@ def _read_private(path: Path) -> bytes:
         ) from error
 
 
-@contextmanager
-def _written(path: Path, data: bytes) -> Iterator[Path]:
-    """A new file beside `path`, on disk to the last byte; what remains of it is removed.
-
-    The directory is synced when the body, which moves the file into place, has run.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-    with _directory(path.parent) as directory:
-        os.fsync(directory)
-
-
 def _link_new(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)  # unlike a rename, fails when the name is taken
@@ -212,18 +194,9 @@ def _link_new(temporary: Path, path: Path) -> None:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Nobody else changes a keyring in this directory meanwhile; a lock of a dead process is no lock."""
-    with _directory(directory) as handle:
+    with opened_directory(directory) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
 def _now() -> str:

@@ -21,6 +21,8 @@ PII_CLASSES = frozenset(
 """The classes of personal data. The class is bound into a token: equal values of two classes have unlike tokens."""
 
 _TOKEN = re.compile(r"([a-z_]+)\.([a-z][0-9]+)\.([A-Za-z0-9_-]+)")
+_SHORTEST = 22
+"""Characters of base64url that the synthetic IV alone takes; whatever is shorter was never sealed."""
 _SAMPLE = 256
 _SLICE = 16_384
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
@@ -111,10 +113,7 @@ class Tokenizer:
         Raises:
             KeyringError: It is no token, its key is not in the keyring, or it was tampered with.
         """
-        match = _TOKEN.fullmatch(token)
-        if not match or match[1] not in PII_CLASSES:
-            raise KeyringError("this is no token: expected class.key_id.base64url; give it as it was stored")
-        pii_class, key_id, text = match.groups()
+        pii_class, key_id, text = _parts(token)
         cipher = AESSIV(self._keyring.token_key(key_id))
         try:
             sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -133,6 +132,29 @@ class Tokenizer:
             key = self._keyring.token_key(self._keyring.primary_id)
             self._sivs[pii_class] = ColumnarSiv(key, [pii_class.encode()])
         return self._sivs[pii_class]
+
+
+def token_class(token: str) -> str:
+    """The class of personal data that a token names; whether the token is genuine only opening it shows.
+
+    Raises:
+        KeyringError: It is no token.
+    """
+    pii_class, _, text = _parts(token)
+    if len(text) < _SHORTEST:
+        raise _no_token()
+    return pii_class
+
+
+def _parts(token: str) -> tuple[str, str, str]:
+    match = _TOKEN.fullmatch(token)
+    if not match or match[1] not in PII_CLASSES:
+        raise _no_token()
+    return match[1], match[2], match[3]
+
+
+def _no_token() -> KeyringError:
+    return KeyringError("this is no token: expected class.key_id.base64url; give it as it was stored")
 
 
 def _repeats(values: pl.Series) -> bool:

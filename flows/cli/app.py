@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from flows.cli import dead_letters, demo, doctor, generate, keys, run, topics
+from flows.cli import dead_letters, demo, doctor, generate, keys, pii, run, topics
 
 _FAILED = 1
 _MISTAKE = 2
@@ -26,7 +26,8 @@ app = typer.Typer(
     help="Signalbox tells every customer a network fault touches, and keeps churn features fresh.\n\n"
     "Settings come from the environment: SIGNALBOX_BROKERS, SIGNALBOX_SCHEMA_REGISTRY_URL, SIGNALBOX_DATA_DIR "
     "(default ./data), SIGNALBOX_KEYRING, SIGNALBOX_METRICS_ADDRESS (default 127.0.0.1:9464), SIGNALBOX_LOG_FORMAT "
-    "(console or json), SIGNALBOX_TOPICS, and SIGNALBOX_KAFKA_<KEY> for any librdkafka setting.",
+    "(console or json), SIGNALBOX_TOPICS, SIGNALBOX_POLICY, and SIGNALBOX_KAFKA_<KEY> for any librdkafka "
+    "setting.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -55,6 +56,7 @@ app.add_typer(topics.group, name="topics")
 app.command("generate")(generate.generate)
 app.add_typer(dead_letters.group, name="dlq")
 app.add_typer(keys.group, name="keys")
+app.add_typer(pii.group, name="pii")
 app.command("doctor")(doctor.doctor)
 
 
@@ -96,13 +98,13 @@ def _failed(error: Exception) -> int:
 
     from connectors.kafka.errors import error_from
     from flows.supervisor import CrashLoopError
-    from privacy import KeyringError
+    from privacy import AuditDamageError, PrivacyError
     from schemas.errors import SignalboxError
 
     if isinstance(error, KafkaException):
         error = error_from("Kafka", error)
-    if isinstance(error, SignalboxError | KeyringError):
-        return _say(str(error), code=_FAILED if isinstance(error, CrashLoopError) else _MISTAKE)
+    if isinstance(error, SignalboxError | PrivacyError):
+        return _say(str(error), code=_FAILED if isinstance(error, CrashLoopError | AuditDamageError) else _MISTAKE)
     if isinstance(error, OSError) and error.filename is not None:
         return _say(f"{error.filename}: {error.strerror}", code=_MISTAKE)
     return _unexpected(error)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.reveals import audit_log, user_name
+from flows.cli.terminal import printable
+
 group = typer.Typer(
     help="Dead letters: the records that could not be read.",
     no_args_is_help=True,
@@ -67,14 +70,14 @@ def show(
 ) -> None:
     """Show one dead letter and explain it.
 
-    The original stays sealed without --reveal: it may be personal.
+    The original stays sealed without --reveal: it may be personal. With it the audit log says who opened which.
     """
     from connectors.settings import Settings
     from flows.dead_letters import dead_letter_topic, read_dead_letter
     from privacy import Keyring, Sealer
 
     settings = Settings.load()
-    sealer = Sealer(Keyring.load(settings.keyring_path)) if reveal else None
+    keyring = Keyring.load(settings.keyring_path) if reveal else None
     letter = read_dead_letter(settings.kafka_config(), dead_letter_topic(topic), partition, offset)
     typer.echo(f"dead letter  {letter.topic}[{letter.partition}]@{letter.offset}")
     typer.echo(f"original     {letter.origin}")
@@ -82,10 +85,12 @@ def show(
     for name in ("flow", "step", "reason", "message"):
         typer.echo(f"{name:<11}  {letter.told.get(name, '?')}")
     typer.echo(f"meaning      {letter.explanation}")
-    if sealer is None:
+    if keyring is None:
         typer.echo(f"sealed       {len(letter.sealed)} bytes; --reveal opens them")
         return
-    original = letter.reveal(sealer)
+    original = letter.reveal(Sealer(keyring))
+    place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+    audit_log(settings, keyring).append([{"event": "unseal", "user": user_name(), "dead_letter": place}])
     typer.echo(f"timestamp    {original.timestamp_ms} ms")
     for name, value in original.headers:
         typer.echo(f"header       {_printable(name.encode())} = {_printable(value)}")
@@ -99,6 +104,6 @@ def _printable(data: bytes | None) -> str:
         return "null"
     shown = data[:_SHOWN_BYTES]
     text = shown.decode("utf-8", "backslashreplace")
-    safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    safe = printable(text)
     more = len(data) - len(shown)
     return f"{safe} … and {more} bytes more" if more else safe

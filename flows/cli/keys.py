@@ -35,3 +35,25 @@ def create(
 
     keyring = Keyring.create(path or Settings.load().keyring_path)
     typer.echo(f"made the keyring {keyring.path}, primary key {keyring.primary_id}: keep a copy in a safe place")
+
+
+@group.command("rotate")
+def rotate(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="The keyring. Default: SIGNALBOX_KEYRING, else keyring.json in the data directory."),
+    ] = None,
+) -> None:
+    """Add a token key, which makes all new tokens.
+
+    Old tokens stay readable, and customer keys stay the same: what was written before joins with what comes. A running
+    flow goes on with the key it has until it starts again.
+    """
+    from connectors.settings import Settings
+    from privacy import Keyring
+
+    keyring = Keyring.load(path or Settings.load().keyring_path).rotate()
+    typer.echo(
+        f"added primary key {keyring.primary_id} to the keyring {keyring.path}: a running flow takes it up when it is "
+        "started again; keep a new copy in a safe place"
+    )

@@ -71,3 +71,12 @@ def test_topics_come_from_the_data_directory_when_it_has_a_file(tmp_path):
     own.write_text('["bills"]\nstream = "billing_event"\nformat = "canonical"\n')
     assert [topic.topic for topic in Settings(data_dir=tmp_path, topics=own).load_topics()] == ["bills"]
     assert len(Settings(data_dir=tmp_path / "empty").load_topics()) == 10
+
+
+def test_policy_is_the_operators_own_when_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("SIGNALBOX_POLICY", raising=False)
+    assert Settings(data_dir=tmp_path).policy_path is None
+    (tmp_path / "policy.toml").touch()
+    assert Settings(data_dir=tmp_path).policy_path == tmp_path / "policy.toml"
+    monkeypatch.setenv("SIGNALBOX_POLICY", "/etc/signalbox/policy.toml")
+    assert str(Settings(data_dir=tmp_path).policy_path) == "/etc/signalbox/policy.toml"

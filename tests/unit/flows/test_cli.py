@@ -7,11 +7,12 @@ import stat
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 
 from flows.cli import main
 from flows.cli.dead_letters import _printable
-from privacy import Keyring
+from privacy import Keyring, Tokenizer
 
 COMMANDS = (
     "demo",
@@ -21,6 +22,9 @@ COMMANDS = (
     "dlq list",
     "dlq show",
     "keys create",
+    "keys rotate",
+    "pii reveal",
+    "pii audit verify",
     "doctor",
 )
 
@@ -121,6 +125,31 @@ def test_keys_are_made_once(capsys, tmp_path):
     code, out, err = run(capsys, "keys", "create")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert path.read_bytes() == before
+
+
+def test_a_key_is_added_when_keys_rotate(capsys, tmp_path):
+    path = tmp_path / "data" / "keyring.json"
+    token = Tokenizer(Keyring.create(path)).tokens(pl.Series(["447700900123"]), "msisdn")[0]
+    code, out, err = run(capsys, "keys", "rotate")
+    assert (code, err) == (0, "")
+    assert out == (
+        f"added primary key k2 to the keyring {path}: a running flow takes it up when it is started again; "
+        "keep a new copy in a safe place\n"
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    rotated = Tokenizer(Keyring.load(path))
+    assert rotated.open(token) == "447700900123"
+    assert rotated.tokens(pl.Series(["447700900123"]), "msisdn")[0].startswith("msisdn.k2.")
+
+
+def test_a_rotation_is_refused_when_there_is_no_keyring(capsys, tmp_path):
+    path = tmp_path / "other.json"
+    assert run(capsys, "keys", "rotate", str(path)) == (
+        2,
+        "",
+        f"signalbox: no keyring at {path}: expected the file that `signalbox keys create` makes\n",
+    )
+    assert not path.exists()
 
 
 def test_generated_files_are_the_same_when_the_seed_is(capsys, tmp_path):

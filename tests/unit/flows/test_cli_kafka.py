@@ -119,10 +119,20 @@ def test_a_dead_letter_stays_sealed_when_it_is_shown(capsys, letters):
     assert "Ada" not in out
 
 
-def test_a_dead_letter_is_opened_when_it_is_revealed(capsys, letters):
+def test_a_dead_letter_is_opened_and_that_is_noted_when_it_is_revealed(capsys, letters, tmp_path):
     code, out, _ = run(capsys, "dlq", "show", letters, "0", "0", "--reveal")
     assert code == 0
     assert "header       h = v\nkey          Ada\nvalue        {\\x1b\n" in out
+    noted = json.loads((tmp_path / "data" / "audit" / "reveals.jsonl").read_bytes())
+    assert (noted["n"], noted["event"], noted["dead_letter"]) == (1, "unseal", f"{letters}.dlq[0]@0")
+
+
+def test_a_dead_letter_is_not_opened_when_that_cannot_be_noted(capsys, letters, tmp_path):
+    (tmp_path / "data" / "audit").write_text("")
+    code, out, err = run(capsys, "dlq", "show", letters, "0", "0", "--reveal")
+    assert code == 2
+    assert "Ada" not in out
+    assert "cannot be written (Not a directory), and nothing is revealed without it" in err
 
 
 def test_a_dead_letter_is_not_opened_when_the_keyring_is_another(capsys, letters, monkeypatch, tmp_path):

@@ -139,6 +139,16 @@ def test_old_key_stays_readable_and_join_key_the_same_when_rotated(path: Path) -
     assert [file.name for file in path.parent.iterdir()] == ["keyring.json"]
 
 
+def test_link_stays_when_the_keyring_it_leads_to_is_rotated(path: Path, tmp_path: Path) -> None:
+    Keyring.create(path)
+    link = tmp_path / "keyring.json"
+    link.symlink_to(path)
+    assert Keyring.load(link).rotate().token_key_ids == ("k1", "k2")
+    assert link.is_symlink()
+    assert Keyring.load(path).token_key_ids == ("k1", "k2")
+    assert [file.name for file in path.parent.iterdir()] == ["keyring.json"]
+
+
 def test_no_key_is_lost_when_rotations_meet(path: Path) -> None:
     keyring = Keyring.create(path)
     with ThreadPoolExecutor(4) as pool:

@@ -1,0 +1,78 @@
+"""`signalbox pii`: personal data behind tokens, and the log of who saw it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.reveals import audit_log, user_name
+from flows.cli.terminal import printable
+
+group = typer.Typer(
+    help="Personal data behind tokens, and who saw it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+audit = typer.Typer(
+    help="The log of what was revealed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+group.add_typer(audit, name="audit")
+
+
+@group.callback()
+def pii() -> None:
+    """Personal data behind tokens: open it for a purpose, and see to it that the log of that is whole."""
+
+
+@group.command("reveal")
+def reveal(
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN", help="Tokens as they are stored.")],
+    role: Annotated[str, typer.Option("--role", help="Your role, as the policy names it.")],
+    purpose: Annotated[str, typer.Option("--purpose", help="What you need the values for, as the policy names it.")],
+) -> None:
+    """Open tokens, if the policy lets the role.
+
+    The policy is SIGNALBOX_POLICY, else policy.toml in the data directory, else the packaged one. It must let the role
+    open the class of every token for the purpose, or none is opened. Granted or refused, the request is in the audit
+    log before anything is printed: one line for each token, control characters as escapes.
+    """
+    from connectors.settings import Settings
+    from privacy import Keyring, Policy, RevealRequest
+    from privacy import reveal as opened
+
+    settings = Settings.load()
+    policy = Policy.load(settings.policy_path)
+    keyring = Keyring.load(settings.keyring_path)
+    request = RevealRequest(tokens=tuple(tokens), role=role, purpose=purpose, user=user_name())
+    for value in opened(request, policy=policy, keyring=keyring, log=audit_log(settings, keyring)):
+        typer.echo(printable(value))
+
+
+@audit.callback()
+def audited() -> None:
+    """The log of what was revealed: audit/reveals.jsonl in the data directory, each entry chained to the one before."""
+
+
+@audit.command("verify")
+def verify(
+    anchor: Annotated[
+        str | None,
+        typer.Option("--anchor", help="What an earlier verification printed: it must still be there."),
+    ] = None,
+) -> None:
+    """Find whatever was changed, removed or cut off.
+
+    Needs the keyring. Exit code 1 if the log is not what was written; the message names the line. Keep the anchor that
+    is printed where nobody who can write the data directory can change it: with --anchor it shows if the whole log was
+    put back to an earlier one.
+    """
+    from connectors.settings import Settings
+    from privacy import Keyring
+
+    settings = Settings.load()
+    head = audit_log(settings, Keyring.load(settings.keyring_path)).verify(anchor)
+    counted = "1 entry" if head.entries == 1 else f"{head.entries} entries"
+    typer.echo(f"whole, {counted}" + (f"; anchor {head.anchor}" if head.entries else ""))
