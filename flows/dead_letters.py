@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -12,36 +12,16 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from connectors.kafka import KafkaConfig, end_offsets, partition_counts
 from connectors.kafka.errors import PARTITION_EOF, error_from
+from flows.refusal_reasons import EXPLANATIONS, UNKNOWN, Explanation
 from privacy import Sealer
 from schemas.blocks import Headers
-from schemas.dead_letters import PREFIX, OriginalRecord, open_record
+from schemas.codec import REASONS
+from schemas.dead_letters import PREFIX, OriginalRecord, open_record, record_id
 from schemas.errors import TerminalError, TransientError
 
 _TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 _ENDING = ".dlq"
-
-EXPLANATIONS: Mapping[str, str] = {
-    "malformed_avro": "The bytes do not follow their writer's schema. The producer sent a cut or foreign record.",
-    "trailing_bytes": "The Avro record ends before its bytes do. The producer wrote with another schema than it named.",
-    "unknown_schema": "The schema id is not in the registry. Register the schema, then replay the record.",
-    "incompatible_schema": "The writer's schema cannot be read as our contract: a field changed or is missing.",
-    "malformed_json": "The bytes are no JSON document, or not one of this topic's format (see topics.toml).",
-    "malformed_syslog": "The message does not follow RFC 5424: let the router write structured data.",
-    "nested_too_deep": "The JSON document is nested deeper than any format we read.",
-    "invalid_utf8": "A text is no valid UTF-8. The producer used another encoding.",
-    "wrong_type": "A field has another type than its contract says (see schemas/).",
-    "missing_field": "A field that the contract requires is not there (see schemas/).",
-    "out_of_range": "A field has the right type and an impossible value.",
-    "too_large": "The record is larger than we take.",
-    "missing_key": "The record has no key, and its format needs one.",
-    "null_value": "The record has no value, and in this format that means nothing.",
-    "future_event_time": "Its event time lies too far after the time Kafka received it. Check the producer's clock.",
-    "unknown_type": "The vendor's type of event is not one that we know.",
-    "gap": "The source says that it lost changes: read the customer again at the source.",
-    "bad_signature": "Its signature is missing or wrong: compare the secret with the sender's, or it is forged.",
-    "internal": "A fault of Signalbox, not of the record: report the message, then replay the record.",
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,8 @@ class DeadLetter:
         partition: Its partition.
         offset: Its offset.
         refused_at: When it was written.
-        told: Its headers without their prefix: topic, partition, offset, flow, step, reason, message.
+        told: Its headers without their prefix: topic, partition, offset, flow, step, reason, message, and replays
+            where the record had been replayed before.
         sealed: The original record, sealed.
     """
 
@@ -65,14 +46,19 @@ class DeadLetter:
     sealed: bytes
 
     @property
+    def place(self) -> str:
+        """Where it is, as `topic[partition]@offset`."""
+        return record_id(self.topic, self.partition, self.offset)
+
+    @property
     def reason(self) -> str:
         """Why it was refused, a metric label too."""
         return self.told.get("reason", "unknown")
 
     @property
-    def explanation(self) -> str:
+    def explanation(self) -> Explanation:
         """What the reason means and what to do."""
-        return EXPLANATIONS.get(self.reason, "See the message.")
+        return EXPLANATIONS.get(self.reason, UNKNOWN)
 
     @property
     def origin(self) -> str:
@@ -90,10 +76,42 @@ class DeadLetter:
             place = self.told["topic"], int(self.told["partition"]), int(self.told["offset"])
         except (KeyError, ValueError) as error:
             raise TerminalError(
-                f"expected a dead letter of Signalbox at {self.topic}[{self.partition}]@{self.offset}, "
+                f"expected a dead letter of Signalbox at {self.place}, "
                 "got a record without its headers: look at another offset"
             ) from error
         return open_record(self.sealed, *place, sealer)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant. What is not given chooses all.
+
+    Attributes:
+        reasons: Those refused for one of these reasons.
+        since: Those refused at this time or later.
+        until: Those refused before this time.
+
+    Raises:
+        TerminalError: There is no such reason, or the time ends before it begins.
+    """
+
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.reasons - REASONS)
+        if unknown:
+            raise TerminalError(f"expected a reason ({', '.join(sorted(REASONS))}), got another word: {unknown[0]}")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise TerminalError("expected a time until that is later than the time since: nothing lies between them")
+
+    def __contains__(self, letter: DeadLetter) -> bool:
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (self.since is None or letter.refused_at >= self.since)
+            and (self.until is None or letter.refused_at < self.until)
+        )
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -101,8 +119,15 @@ def dead_letter_topic(topic: str) -> str:
     return topic if topic.endswith(_ENDING) else topic + _ENDING
 
 
-def read_dead_letters(config: KafkaConfig, topics: list[str]) -> Iterator[DeadLetter]:
-    """All dead letters of some dead-letter topics, up to the end as it is now.
+def input_topic(topic: str) -> str:
+    """The input topic of a dead-letter topic; an input topic stays what it is."""
+    return topic.removesuffix(_ENDING)
+
+
+def read_dead_letters(
+    config: KafkaConfig, topics: Sequence[str], selection: Selection = Selection()
+) -> Iterator[DeadLetter]:
+    """The chosen dead letters of some dead-letter topics, up to the ends that are found. Partitions keep their order.
 
     Raises:
         TransientError: Kafka does not answer.
@@ -111,7 +136,7 @@ def read_dead_letters(config: KafkaConfig, topics: list[str]) -> Iterator[DeadLe
     counts = partition_counts(config, topics)
     places = [(topic, partition) for topic in topics for partition in range(counts[topic])]
     written = [place for place, end in end_offsets(config, places).items() if end > 0]
-    yield from _read(config, dict.fromkeys(written, OFFSET_BEGINNING))
+    yield from (each for each in _read(config, dict.fromkeys(written, OFFSET_BEGINNING)) if each in selection)
 
 
 def read_dead_letter(config: KafkaConfig, topic: str, partition: int, offset: int) -> DeadLetter:
@@ -144,9 +169,7 @@ def _read(config: KafkaConfig, starts: Mapping[tuple[str, int], int]) -> Iterato
         heard_at = time.monotonic()
         while unfinished:
             messages = consumer.consume(1000, _POLL_SECONDS)  # it waits for all 1000 or the time to pass
-            if messages:
-                heard_at = time.monotonic()
-            elif time.monotonic() - heard_at > _TIMEOUT_SECONDS:
+            if not messages and time.monotonic() - heard_at > _TIMEOUT_SECONDS:
                 raise TransientError(f"Kafka sent nothing within {_TIMEOUT_SECONDS:.0f} s: try again")
             for message in messages:
                 error = message.error()
@@ -157,6 +180,8 @@ def _read(config: KafkaConfig, starts: Mapping[tuple[str, int], int]) -> Iterato
                     unfinished.discard(place)
                 else:
                     raise error_from(f"{place[0]}[{place[1]}]", error)
+            if messages:  # whoever reads us may have taken long, which is not Kafka silent
+                heard_at = time.monotonic()
     finally:
         consumer.close()
 

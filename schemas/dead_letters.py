@@ -16,6 +16,11 @@ from schemas.blocks import Headers, RecordBlock
 from schemas.codec import Rejected
 
 PREFIX = "__signalbox.errors."
+REPLAY_OF = "__signalbox.replay.of"
+"""Header of a replayed record: the place of its dead letter, as `record_id` writes it; also its identity."""
+REPLAYS = "__signalbox.replay.count"
+"""Header of a replayed record: how often the original has been replayed, this time included; digits."""
+_MOST_DIGITS = 6
 _ORIGINAL = fastavro.parse_schema(
     {
         "type": "record",
@@ -85,7 +90,7 @@ def open_record(sealed: bytes, topic: str, partition: int, offset: int, seal: Se
 
 
 def error_headers(block: RecordBlock, rejected: Rejected, *, flow: str, step: str) -> list[tuple[str, bytes]]:
-    """Say in headers where the record came from, who refused it and why."""
+    """Say in headers where the record came from, who refused it and why, and how often it was replayed before."""
     fields = {
         "topic": block.topic,
         "partition": str(block.partition),
@@ -95,7 +100,16 @@ def error_headers(block: RecordBlock, rejected: Rejected, *, flow: str, step: st
         "reason": rejected.reason,
         "message": rejected.message,
     }
+    replays = replay_count(block.headers.get(rejected.row, []))
+    if replays:
+        fields["replays"] = str(replays)
     return [(PREFIX + name, text.encode()) for name, text in fields.items()]
+
+
+def replay_count(headers: Headers) -> int:
+    """How often a record was replayed, as its headers say; 0 where they say nothing, or no number."""
+    said = next((value for name, value in reversed(headers) if name == REPLAYS), None) or b""
+    return int(said) if said.isdigit() and len(said) <= _MOST_DIGITS else 0
 
 
 def _context(topic: str, partition: int, offset: int) -> bytes:

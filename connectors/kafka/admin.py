@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ClusterMetadata,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
 
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_from
@@ -108,6 +114,23 @@ def partition_counts(
             f"Kafka at {config.brokers} has no topic {', '.join(missing)}: make it with `signalbox topics create`"
         )
     return {topic: there[topic] for topic in wanted}
+
+
+def topic_settings(config: KafkaConfig, topic: str) -> dict[str, str]:
+    """The settings of a topic as they are in force, by name.
+
+    Raises:
+        TransientError: Kafka does not answer.
+        TerminalError: The topic does not exist, or this user may not see its settings.
+    """
+    admin = admin_client(config)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    [future] = admin.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
+    try:
+        found = future.result(_REQUEST_SECONDS)
+    except KafkaException as error:
+        raise error_from(f"settings of {topic}", error) from error
+    return {name: entry.value for name, entry in found.items() if entry.value is not None}
 
 
 def end_offsets(config: KafkaConfig, origins: Iterable[Origin]) -> dict[Origin, int]:

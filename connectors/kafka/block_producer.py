@@ -14,11 +14,12 @@ from confluent_kafka import KafkaError
 from connectors.kafka import kernels, librdkafka
 from connectors.kafka.config import KafkaConfig
 from connectors.kafka.errors import error_for
-from connectors.kafka.output import ID_HEADER, OutputBatch
+from connectors.kafka.output import OutputBatch
 from schemas.blocks import PackedCells
 
 _ROOM_MS = 50
-_RECORD_PARTS = 5  # topic, partition, flags, key, value
+_NO_TIMESTAMPS = np.zeros(0, np.int64)
+_RECORD_PARTS = 6  # topic, partition, flags, key, value, timestamp
 
 
 class BlockProducer:
@@ -52,9 +53,10 @@ class BlockProducer:
         parts = np.zeros((_RECORD_PARTS + headers.most) * librdkafka.PART_WORDS, np.int64)
         outcome = np.zeros(2, np.int64)
         partitions = batch.partitions.astype(np.int64)
+        timestamps = _NO_TIMESTAMPS if batch.timestamps_ms is None else batch.timestamps_ms
         while outcome[0] < len(batch):
             topic = self._topics[batch.topic]
-            columns = (partitions, keys.places, values.places, headers.places, headers.ends)
+            columns = (partitions, keys.places, values.places, headers.places, headers.ends, timestamps)
             kernels.produce(self._handle, topic, *columns, parts, outcome)
             if outcome[1] == KafkaError._QUEUE_FULL:
                 librdkafka.poll(self._handle, _ROOM_MS)
@@ -99,7 +101,10 @@ class _Headers:
     """
 
     def __init__(self, batch: OutputBatch) -> None:
-        columns: dict[str, Sequence[bytes | None]] = {ID_HEADER: [each.encode() for each in batch.ids], **batch.columns}
+        columns: dict[str, Sequence[bytes | None]] = {
+            batch.id_header: [each.encode() for each in batch.ids],
+            **batch.columns,
+        }
         count = len(columns)
         names = [name.encode() + b"\0" for name in columns]
         self._values = [_Cells(cells) for cells in columns.values()]

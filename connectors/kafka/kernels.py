@@ -29,6 +29,7 @@ _error_destroy = types.ExternalFunction("rd_kafka_error_destroy", types.void(_in
 _PART = librdkafka.PART_WORDS
 _TOPIC, _PARTITION, _FLAGS = librdkafka.TOPIC_PART, librdkafka.PARTITION_PART, librdkafka.FLAGS_PART
 _KEY, _VALUE, _HEADER, _COPY = librdkafka.KEY_PART, librdkafka.VALUE_PART, librdkafka.HEADER_PART, librdkafka.COPY_FLAG
+_TIMESTAMP = librdkafka.TIMESTAMP_PART
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -80,6 +81,7 @@ def produce(
     values: NDArray[np.int64],
     headers: NDArray[np.int64],
     header_ends: NDArray[np.int64],
+    timestamps: NDArray[np.int64],
     parts: NDArray[np.int64],
     outcome: NDArray[np.int64],
 ) -> None:
@@ -93,7 +95,8 @@ def produce(
         values: The same of each value.
         headers: Addresses of name and value, and the value's size, of every header. (m, 3).
         header_ends: Where the headers of each record begin and the last one's end. n + 1.
-        parts: Room for the parts of a record: 5 and its headers, in words of `PART_WORDS`.
+        timestamps: The timestamp of each record in milliseconds, 0 for the time of sending; or none at all.
+        parts: Room for the parts of a record: 6 and its headers, in words of `PART_WORDS`.
         outcome: Becomes how many records were taken, and the error code of the one that was not, 0 for none.
     """
     outcome[1] = 0
@@ -105,6 +108,9 @@ def produce(
         parts[3 * _PART], parts[3 * _PART + 1], parts[3 * _PART + 2] = _KEY, keys[row, 0], keys[row, 1]
         parts[4 * _PART], parts[4 * _PART + 1], parts[4 * _PART + 2] = _VALUE, values[row, 0], values[row, 1]
         count = 5
+        if len(timestamps):
+            parts[count * _PART], parts[count * _PART + 1] = _TIMESTAMP, timestamps[row]
+            count += 1
         for header in range(header_ends[row], header_ends[row + 1]):
             at = count * _PART
             parts[at], parts[at + 1] = _HEADER, headers[header, 0]
@@ -122,7 +128,8 @@ def warm_up() -> None:
     """Load (or, the first time on a machine, compile) the kernels, so that no message waits for it."""
     none: Any = np.zeros(0, np.int64)
     pairs: Any = np.zeros((0, 2), np.int64)
-    produce(0, 0, none, pairs, pairs, np.zeros((0, 3), np.int64), np.zeros(1, np.int64), none, np.zeros(2, np.int64))
+    ends, outcome = np.zeros(1, np.int64), np.zeros(2, np.int64)
+    produce(0, 0, none, pairs, pairs, np.zeros((0, 3), np.int64), ends, none, none, outcome)
     gather(none, 0, np.zeros((0, _WORDS), np.int64), np.zeros((0, 2), np.int64), 0)
     copy(none, np.zeros(1, np.int64), np.zeros(0, np.uint8))
     destroy(none, 0)

@@ -23,7 +23,7 @@ MESSAGE_WORDS = 9
 """rd_kafka_message_t in 8-byte words: err, topic, partition, payload, len, key, key_len, offset, private."""
 PART_WORDS = 9
 """rd_kafka_vu_t, one part of what is produced, in 8-byte words: its kind, and up to 64 bytes that depend on it."""
-TOPIC_PART, PARTITION_PART, VALUE_PART, KEY_PART, FLAGS_PART, HEADER_PART = 2, 3, 4, 5, 7, 9
+TOPIC_PART, PARTITION_PART, VALUE_PART, KEY_PART, FLAGS_PART, TIMESTAMP_PART, HEADER_PART = 2, 3, 4, 5, 7, 8, 9
 """Kinds of part (rd_kafka_vtype_t)."""
 COPY_FLAG = 2
 """librdkafka keeps a copy of what it is given (RD_KAFKA_MSG_F_COPY)."""

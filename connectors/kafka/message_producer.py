@@ -40,12 +40,14 @@ class MessageProducer:
     def produce(self, batch: OutputBatch) -> None:
         """Queue all records."""
         produce, topic = self._producer.produce, batch.topic
-        columns = zip(batch.values, batch.keys, batch.partitions.tolist(), batch.record_headers(), strict=True)
+        timestamps = [0] * len(batch) if batch.timestamps_ms is None else batch.timestamps_ms.tolist()  # 0 is now
+        places = batch.partitions.tolist()
+        columns = zip(batch.values, batch.keys, places, batch.record_headers(), timestamps, strict=True)
         with self._errors():
-            for value, key, partition, headers in columns:
+            for value, key, partition, headers, timestamp in columns:
                 while True:
                     try:
-                        produce(topic, value, key, partition, headers=headers)
+                        produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
                         break
                     except BufferError:  # the client's queue is full: let it send
                         self._producer.poll(_ROOM_SECONDS)

@@ -29,6 +29,9 @@ class OutputBatch:
         columns: Further headers that every record has: n values by name.
         triggered_ms: When what caused each record came into Kafka, milliseconds since the epoch, or None. It is not
             published; `on_commit` can measure with it. int64, n.
+        id_header: The header that holds the id, where it is not `signalbox.id`.
+        timestamps_ms: The Kafka timestamp of each record, milliseconds since the epoch, 0 for the time of sending; None
+            is that for all of them. int64, n.
 
     Raises:
         ValueError: The columns differ in length.
@@ -39,13 +42,15 @@ class OutputBatch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     ids: list[str]
-    headers: list[list[tuple[str, bytes]]] | None = None
+    headers: Sequence[Sequence[tuple[str, bytes | None]]] | None = None
     triggered_ms: NDArray[np.int64] | None = None
     columns: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    id_header: str = ID_HEADER
+    timestamps_ms: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.partitions), len(self.keys), len(self.values), len(self.ids)}
-        optional = (self.headers, self.triggered_ms, *self.columns.values())
+        optional = (self.headers, self.triggered_ms, self.timestamps_ms, *self.columns.values())
         lengths |= {len(column) for column in optional if column is not None}
         if len(lengths) != 1:
             raise ValueError(f"expected columns of one length, got lengths {sorted(lengths)}")
@@ -59,7 +64,7 @@ class OutputBatch:
         columns = zip(*self.columns.values(), strict=True) if self.columns else repeat(())
         # zip is told not to be strict, for repeat has no end
         for identity, cells, own in zip(self.ids, columns, further, strict=False):
-            yield [(ID_HEADER, identity), *zip(self.columns, cells, strict=True), *own]
+            yield [(self.id_header, identity), *zip(self.columns, cells, strict=True), *own]
 
     def take(self, rows: list[int]) -> OutputBatch:
         """The records at these positions."""
@@ -71,6 +76,7 @@ class OutputBatch:
             ids=[self.ids[row] for row in rows],
             headers=None if self.headers is None else [self.headers[row] for row in rows],
             triggered_ms=None if self.triggered_ms is None else self.triggered_ms[rows],
+            timestamps_ms=None if self.timestamps_ms is None else self.timestamps_ms[rows],
             columns={name: [cells[row] for row in rows] for name, cells in self.columns.items()},
         )
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from flows.cli import dead_letters, demo, doctor, generate, keys, pii, run, topics
+from flows.cli import dead_letters, demo, doctor, generate, keys, lint, pii, run, topics
 
 _FAILED = 1
 _MISTAKE = 2
@@ -54,6 +54,7 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.add_typer(topics.group, name="topics")
 app.command("generate")(generate.generate)
+app.command("lint")(lint.lint)
 app.add_typer(dead_letters.group, name="dlq")
 app.add_typer(keys.group, name="keys")
 app.add_typer(pii.group, name="pii")

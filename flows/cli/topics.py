@@ -12,6 +12,9 @@ group = typer.Typer(
     rich_markup_mode=None,
 )
 
+DEAD_LETTER_HOURS = 14 * 24
+_SEGMENT_HOURS = 24  # Kafka deletes whole segments: the first dead letter of one stays so much longer
+
 
 @group.callback()
 def topics() -> None:
@@ -30,11 +33,14 @@ def create(
     retention_hours: Annotated[
         int | None, typer.Option(min=1, help="How long records are kept. Default: the brokers' default.")
     ] = None,
+    dead_letter_hours: Annotated[
+        int, typer.Option(min=1, help="How long dead letters are kept, sealed: the time to correct and replay.")
+    ] = DEAD_LETTER_HOURS,
 ) -> None:
     """Create all topics that are missing.
 
     These are the topics of topics.toml, notifications.*, and a *.dlq and *.late for each input. Existing ones are left
-    as they are.
+    as they are. Dead letters have a retention of their own, for their originals may be personal.
     """
     from connectors.kafka import create_topics
     from connectors.settings import Settings
@@ -43,11 +49,24 @@ def create(
 
     settings = Settings.load()
     plan = planned_partitions(settings.load_topics(), partitions, output_partitions)
-    extra = {} if retention_hours is None else {"retention.ms": str(retention_hours * 3_600_000)}
-    report = create_topics(settings.kafka_config(), plan, replication=replication, settings=extra)
-    for topic in report.created:
+    kafka = settings.kafka_config()
+    extra = {} if retention_hours is None else {"retention.ms": _milliseconds(retention_hours)}
+    letters = {topic: count for topic, count in plan.items() if topic.endswith(".dlq")}
+    others = {topic: count for topic, count in plan.items() if topic not in letters}
+    kept = {"retention.ms": _milliseconds(dead_letter_hours), "segment.ms": _milliseconds(_SEGMENT_HOURS)}
+    reports = [
+        create_topics(kafka, others, replication=replication, settings=extra),
+        create_topics(kafka, letters, replication=replication, settings=kept),
+    ]
+    created = [topic for report in reports for topic in report.created]
+    for topic in created:
         typer.echo(f"created  {topic} ({plan[topic]} partitions)")
-    typer.echo(f"{len(report.created)} created, {len(report.existing) + len(report.different)} were there already")
-    if report.different:
-        found = ", ".join(f"{topic} has {count} instead of {plan[topic]}" for topic, count in report.different.items())
+    typer.echo(f"{len(created)} created, {len(plan) - len(created)} were there already")
+    different = {topic: count for report in reports for topic, count in report.different.items()}
+    if different:
+        found = ", ".join(f"{topic} has {count} instead of {plan[topic]}" for topic, count in different.items())
         raise TerminalError(f"topics with another number of partitions were left as they are: {found}")
+
+
+def _milliseconds(hours: int) -> str:
+    return str(hours * 3_600_000)

@@ -263,3 +263,26 @@ def test_sink_fails_loudly_when_the_broker_is_gone(new_topic):
         broker.kill()
         with pytest.raises(SignalboxError, match=f"writer test/{topic}/0: "):
             part.write_batch([batch(topic, "a")])
+
+
+@pytest.mark.usefixtures("each_producer")
+def test_records_have_their_timestamps_and_another_id_header_when_they_are_given(kafka_config, new_topic):
+    topic = new_topic(kafka_config, retention_ms="-1")
+    began_ms = time.time_ns() // 1_000_000
+    given = OutputBatch(
+        topic,
+        np.zeros(3, np.int32),
+        [b"k", None, None],
+        [b"a", b"b", b"c"],
+        ["1", "2", "3"],
+        headers=[[("none", None), ("empty", b"")], [], []],
+        id_header="of",
+        timestamps_ms=np.array([1_780_000_000_123, 0, 1], np.int64),
+    )
+    sink_of(kafka_config, topic).build_part("write", "0", None).write_batch([given.take([0, 1]), given.take([2])])
+    wait_until(lambda: len(committed(kafka_config, topic)) == 3, "the commit")
+    first, second, third = committed(kafka_config, topic)
+    assert first[1:] == (b"k", b"a", [("of", b"1"), ("none", None), ("empty", b"")], 1_780_000_000_123)
+    assert second[3] == [("of", b"2")]
+    assert began_ms - 1000 < second[4] < began_ms + 60_000
+    assert third[4] == 1

@@ -21,6 +21,8 @@ COMMANDS = (
     "generate",
     "dlq list",
     "dlq show",
+    "dlq replay",
+    "lint",
     "keys create",
     "keys rotate",
     "pii reveal",
@@ -79,6 +81,42 @@ def test_a_command_explains_itself_when_asked_for_help(capsys, command):
             "signalbox: expected a flow (fault-notifications), got another name: x",
         ),
         (("generate", "--out", "x", "--rate", "5"), None),
+        (
+            ("dlq", "replay"),
+            "signalbox: Invalid value: choose dead letters with --topic, --reason, --since or --until, or take --all "
+            "of them (see `signalbox dlq replay --help`)",
+        ),
+        (("dlq", "replay", "--all", "--topic", "t"), None),
+        (("dlq", "list", "--since", "yesterday"), None),
+        (
+            ("dlq", "list", "--since", "2026-04-28", "--until", "2026-04-28"),
+            "signalbox: expected a time until that is later than the time since: nothing lies between them",
+        ),
+        (("lint",), "signalbox: Invalid value: expected either --topic or --file (see `signalbox lint --help`)"),
+        (("lint", "--file", "pyproject.toml", "--topic", "t"), None),
+        (("lint", "--file", "no such file"), None),
+        (("lint", "--file", "pyproject.toml", "--format", "debezium", "--limit", "0"), None),
+        (
+            ("lint", "--file", "pyproject.toml"),
+            "signalbox: Invalid value: a file does not say what it holds: give --stream (network_fault, "
+            "network_topology, usage_event, crm_change, billing_event, care_interaction), or --format "
+            "(see `signalbox lint --help`)",
+        ),
+        (
+            ("lint", "--file", "pyproject.toml", "--format", "fax"),
+            "signalbox: Invalid value: format fax: no stream comes in it; give --stream too "
+            "(see `signalbox lint --help`)",
+        ),
+        (
+            ("lint", "--file", "pyproject.toml", "--stream", "usage_event", "--format", "fax"),
+            "signalbox: stream usage_event: format 'fax' is not known, expected canonical, pgw_record, nchf or tmf635",
+        ),
+        (
+            ("lint", "--topic", "no.such.topic"),
+            "signalbox: Invalid value: no.such.topic is not in topics.toml: give --stream (network_fault, "
+            "network_topology, usage_event, crm_change, billing_event, care_interaction), or --format "
+            "(see `signalbox lint --help`)",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_code_2(capsys, arguments, message):

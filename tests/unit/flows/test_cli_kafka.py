@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from connectors.broker import EmbeddedBroker, free_port
+from connectors.kafka import KafkaConfig, end_offsets
 from flows.cli import main
-from flows.dead_letters import EXPLANATIONS
+from flows.refusal_reasons import EXPLANATIONS
 from flows.topic_plan import NOTIFICATION_TOPICS
 from privacy import Keyring, Sealer
 from schemas.blocks import RecordBlock
 from schemas.codec import REASONS, Rejected
 from schemas.dead_letters import error_headers, seal_record
+from schemas.errors import SignalboxError
+from tests.contract.kafka_kit import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,35 @@ def test_topics_are_made_once(capsys, brokers, monkeypatch, tmp_path):
     assert (code, out, err) == (0, f"0 created, {already} were there already\n", "")
 
 
+def setting_of(brokers: str, topic: str, name: str) -> str:
+    admin = AdminClient({"bootstrap.servers": brokers})
+    [found] = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)]).values()
+    return found.result(10)[name].value
+
+
+def have_leaders(brokers: str, topic: str) -> bool:
+    try:
+        end_offsets(KafkaConfig(brokers), [(name, 0) for name in (topic, f"{topic}.dlq", f"{topic}.late")])
+    except SignalboxError:
+        return False
+    return True
+
+
+@pytest.mark.kafka
+def test_dead_letters_have_a_retention_of_their_own_when_topics_are_made(capsys, kafka, monkeypatch, tmp_path):
+    monkeypatch.setenv("SIGNALBOX_BROKERS", kafka.brokers)
+    use_topics(monkeypatch, tmp_path, "kept.fortnight")
+    assert run(capsys, "topics", "create", "--retention-hours", "5")[0] == 0
+    wait_until(lambda: have_leaders(kafka.brokers, "kept.fortnight"), "electing leaders")
+    assert setting_of(kafka.brokers, "kept.fortnight.dlq", "retention.ms") == str(14 * 24 * 3_600_000)
+    assert setting_of(kafka.brokers, "kept.fortnight.dlq", "segment.ms") == str(24 * 3_600_000)
+    assert setting_of(kafka.brokers, "kept.fortnight.late", "retention.ms") == str(5 * 3_600_000)
+    use_topics(monkeypatch, tmp_path, "kept.briefly")
+    assert run(capsys, "topics", "create", "--dead-letter-hours", "7")[0] == 0
+    wait_until(lambda: have_leaders(kafka.brokers, "kept.briefly"), "electing leaders")
+    assert setting_of(kafka.brokers, "kept.briefly.dlq", "retention.ms") == str(7 * 3_600_000)
+
+
 def test_topics_are_left_as_they_are_when_their_partitions_differ(capsys, brokers, monkeypatch, tmp_path):
     use_topics(monkeypatch, tmp_path, "left.alone")
     assert run(capsys, "topics", "create", "--partitions", "2", "--output-partitions", "1")[0] == 0
@@ -74,7 +107,7 @@ def letters(capsys, brokers, monkeypatch, tmp_path) -> str:
     """A topic with three dead letters, written as a flow writes them."""
     topic = f"refused.{tmp_path.name.replace('_', '-')}"
     use_topics(monkeypatch, tmp_path, topic)
-    assert run(capsys, "topics", "create", "--partitions", "1", "--output-partitions", "1")[0] == 0
+    assert run(capsys, "topics", "create", "--partitions", "8", "--output-partitions", "1")[0] == 0
     keyring = Keyring.create(tmp_path / "data" / "keyring.json")
     records = [(b"Ada", b"{\x1b"), (None, b"Lovelace"), (b"", None)]
     block = RecordBlock.from_records(topic, 7, records, first_offset=100, headers={0: [("h", b"v")]})
@@ -106,6 +139,47 @@ def test_dead_letters_are_chosen_by_reason_and_limit(capsys, letters):
     assert out.count("what is wrong") == 1
 
 
+def test_dead_letters_are_chosen_by_many_reasons_and_topics(capsys, letters):
+    both = ("--reason", "malformed_json", "--reason", "null_value", "--topic", letters, "--topic", f"{letters}.dlq")
+    code, out, _ = run(capsys, "dlq", "list", *both)
+    assert code == 0
+    assert [line.split()[0] for line in out.partition("\n\n")[0].splitlines()] == ["2", "1"]
+
+
+def test_dead_letters_are_chosen_by_the_time_they_were_refused(capsys, letters):
+    assert run(capsys, "dlq", "list", "--until", "2026-01-02") == (0, "no dead letters\n", "")
+    assert run(capsys, "dlq", "list", "--since", "9999-01-02T03:04:05+02:00") == (0, "no dead letters\n", "")
+    assert "malformed_json" in run(capsys, "dlq", "list", "--since", "2026-01-02", "--until", "9999-01-02T03:04:05")[1]
+
+
+def test_a_reason_is_refused_when_there_is_no_such(capsys, letters):
+    code, out, err = run(capsys, "dlq", "list", "--reason", "malformed")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith(", got another word: malformed\n")
+
+
+def test_dead_letters_are_replayed_once(capsys, letters, brokers):
+    counts = f"       2  {letters:<32}  malformed_json\n       1  {letters:<32}  null_value\n"
+    replay = ("dlq", "replay")
+    assert run(capsys, *replay, "--all", "--dry-run")[:2] == (
+        0,
+        f"{counts}would send 3, already sent 0, unreadable 0\n",
+    )
+    assert run(capsys, *replay, "--reason", "null_value")[:2] == (0, "sent 1, already sent 0, unreadable 0\n")
+    assert run(capsys, *replay, "--topic", letters)[:2] == (0, "sent 2, already sent 1, unreadable 0\n")
+    assert run(capsys, *replay, "--since", "2026-01-02")[:2] == (0, "sent 0, already sent 3, unreadable 0\n")
+
+
+def test_dead_letters_are_not_replayed_when_the_keyring_is_another(capsys, letters, monkeypatch, tmp_path):
+    Keyring.create(tmp_path / "other.json")
+    monkeypatch.setenv("SIGNALBOX_KEYRING", str(tmp_path / "other.json"))
+    code, out, err = run(capsys, "dlq", "replay", "--all")
+    assert (code, out) == (1, "sent 0, already sent 0, unreadable 3\n")
+    said = [line for line in err.splitlines() if line.startswith("not sent: ")]
+    assert [line.split()[2] for line in said] == [f"{letters}.dlq[0]@{offset}:" for offset in range(3)]
+    assert "Lovelace" not in err
+
+
 def test_nothing_is_listed_when_there_are_no_dead_letters(capsys, letters):
     assert run(capsys, "dlq", "list", "--reason", "unknown_schema") == (0, "no dead letters\n", "")
 
@@ -114,7 +188,8 @@ def test_a_dead_letter_stays_sealed_when_it_is_shown(capsys, letters):
     code, out, err = run(capsys, "dlq", "show", letters, "0", "0")
     assert (code, err) == (0, "")
     assert f"original     {letters}[7]@100\n" in out
-    assert EXPLANATIONS["malformed_json"] in out
+    why, what_to_do = EXPLANATIONS["malformed_json"]
+    assert f"why          {why}\nwhat to do   {what_to_do}\n" in out
     assert "--reveal opens them" in out
     assert "Ada" not in out
 
@@ -153,6 +228,7 @@ def test_a_dead_letter_is_missed_when_there_is_none(capsys, letters):
 
 def test_every_reason_is_explained():
     assert set(EXPLANATIONS) == REASONS
+    assert all(why.endswith(".") and what_to_do.endswith(".") for why, what_to_do in EXPLANATIONS.values())
 
 
 def test_a_workload_is_sent_and_told_in_a_manifest(capsys, brokers, monkeypatch, tmp_path):
