@@ -61,6 +61,7 @@ ACCOUNT_TYPES: Mapping[str, str] = MappingProxyType({"prepaid": "prepaid", "post
 _CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _LETTERS = re.compile(r"[a-z]+")
 _SEPARATORS = re.compile(r"[;,]")
+_LONGEST_REMEMBERED = 128  # characters
 
 
 def services(names: Iterable[str]) -> list[str]:
@@ -76,10 +77,17 @@ def services(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(service for name in names for service in _services_of(name)))
 
 
-@lru_cache(maxsize=4096)
 def _services_of(name: str) -> tuple[str, ...]:
+    # made-up names of a mebibyte each would fill gibibytes if they were remembered
+    return _remembered(name) if len(name) <= _LONGEST_REMEMBERED else _services_in(name)
+
+
+def _services_in(name: str) -> tuple[str, ...]:
     parts = [*_LETTERS.findall(name.lower()), *(part.lower() for part in _CAMEL.findall(name))]
     return tuple(_SERVICE_WORDS[part] for part in parts if part in _SERVICE_WORDS) or (name,)
+
+
+_remembered = lru_cache(maxsize=4096)(_services_in)
 
 
 def channels(names: Iterable[str]) -> list[str]:

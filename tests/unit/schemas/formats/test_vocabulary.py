@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from schemas.formats.vocabulary import channels, services, words
@@ -39,3 +41,13 @@ def test_channels_keep_the_customers_order_when_some_are_unknown() -> None:
 )
 def test_words_read_when_a_list_is_written_in_any_form(value: object, read: list[str]) -> None:
     assert words(value, "place") == read
+
+
+def test_memory_stays_free_when_the_names_of_services_are_very_long() -> None:
+    tracemalloc.start()
+    try:
+        for i in range(100):
+            assert services([name := f"{i} " + "-" * 100_000]) == [name]
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
