@@ -22,6 +22,7 @@ from flows.operators.messages import Counted
 from flows.operators.watermark import NEVER
 from schemas.blocks import RecordBlock
 from schemas.codec import Decoded, Decoder, Rejected
+from schemas.codec.times import MAXIMUM_MICROSECONDS
 from schemas.frames import integers, take, without
 
 __all__ = ["DecodeSpec", "DecodeStreams", "Refused", "decode", "decode_block"]
@@ -132,7 +133,9 @@ def _no_rows(decoder: Decoder) -> pl.DataFrame:
 
 
 def _ahead_of_kafka(times: Longs, stamps_ms: Longs, max_future: int) -> NDArray[np.bool_]:
-    ahead: NDArray[np.bool_] = (stamps_ms >= 0) & (times - stamps_ms * 1000 > max_future)
+    # a producer may set any timestamp: those after the last time that a row can have are as good as that, and fit
+    stamps = np.minimum(stamps_ms, MAXIMUM_MICROSECONDS // 1000 + 1) * 1000
+    ahead: NDArray[np.bool_] = (stamps_ms >= 0) & (times - stamps > max_future)
     return ahead
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import orjson
+import pytest
 
 from connectors.metrics.catalog import check_counter
 from flows.operators.decode import DecodeSpec, decode_block
@@ -23,11 +24,13 @@ def event(
     return {"site_id": site, "type": kind, "severity": severity, "timestamp": NOW_MS // 1000 + ahead_seconds}
 
 
-def decode(*calls: list[dict[str, object]]) -> tuple[list[str], list[tuple[int, str]], Counter[str]]:
+def decode(
+    *calls: list[dict[str, object]], stamp_ms: int = NOW_MS
+) -> tuple[list[str], list[tuple[int, str]], Counter[str]]:
     """Sites of the rows, refusals, and counts by name."""
     values = [orjson.dumps({"topic": "alarms", "events": events}) for events in calls]
     block = RecordBlock.from_records(
-        TOPIC, 0, [(b"key", value) for value in values], first_offset=0, timestamps_ms=[NOW_MS] * len(values)
+        TOPIC, 0, [(b"key", value) for value in values], first_offset=0, timestamps_ms=[stamp_ms] * len(values)
     )
     batch, refused, counted = decode_block(block, SPEC)
     counts = Counter[str]()
@@ -72,3 +75,10 @@ def test_unknown_words_are_counted_by_topic_and_field_when_they_come():
     assert Counted("unknown_values", (("topic", TOPIC), ("field", "severity")), 2) in counted
     for each in counted:
         check_counter(each.name, dict(each.labels))
+
+
+@pytest.mark.parametrize("stamp_ms", [NOW_MS, 2**53, 2**62, 2**63 - 1])
+def test_an_honest_row_is_believed_when_its_kafka_timestamp_lies_in_any_future(stamp_ms):
+    rows, rejected, _ = decode([event("a")], stamp_ms=stamp_ms)
+    assert rows == ["a"]
+    assert rejected == []
