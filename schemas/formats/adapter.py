@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from schemas.codec import parse_json
 from schemas.errors import RecordError
 from schemas.formats.fields import Fields
 
+MAX_ROWS_BYTES = 8 * 1_048_576
+_ROW_BYTES = 512  # what a row takes beside its texts, about
+
+Part = TypeVar("Part")
 Row = dict[str, object]
 """A canonical row: contract columns by name. Times are integers (microseconds since the epoch, UTC), a column that
 is left out takes the contract's default."""
@@ -96,10 +100,54 @@ class PartlyReadError(RecordError):
     on are the same rows then.
 
     Args:
-        first: Why the first of the unreadable events cannot be read.
+        reason: Why the first of the unreadable events cannot be read.
+        message: What is wrong with it.
         rows: The rows of all others.
     """
 
-    def __init__(self, first: RecordError, rows: list[Row]) -> None:
-        super().__init__(first.reason, str(first))
+    def __init__(self, reason: str, message: str, rows: list[Row]) -> None:
+        super().__init__(reason, message)
         self.rows = rows
+
+
+def rows_of_parts(parts: Iterable[Part], read: Callable[[Part], Iterable[Row]]) -> list[Row]:
+    """The rows of a record that carries many events, or speaks of many customers.
+
+    Bounded, for what the parts have in common is written into each row: a record of a mebibyte with a long name and
+    very many parts would come to as many gibibytes.
+
+    Args:
+        parts: The events.
+        read: The rows of one.
+
+    Raises:
+        RecordError: No part can be read; `PartlyReadError` where others can; `too_large` where all rows together
+            would take more than `MAX_ROWS_BYTES`.
+    """
+    rows: list[Row] = []
+    first: tuple[str, str] | None = None  # not the error: with its traceback it would hold this frame, and the rows
+    size = 0
+    for part in parts:
+        whole = len(rows)
+        try:
+            for row in read(part):
+                rows.append(row)
+                size += _ROW_BYTES + sum(_length(cell) for cell in row.values())
+                if size > MAX_ROWS_BYTES:
+                    break
+        except RecordError as error:
+            del rows[whole:]
+            first = first or (error.reason, str(error))
+        if size > MAX_ROWS_BYTES:
+            raise RecordError("too_large", f"value: expected rows of at most {MAX_ROWS_BYTES} bytes, came more")
+    if first and rows:
+        raise PartlyReadError(*first, rows)
+    if first:
+        raise RecordError(*first)
+    return rows
+
+
+def _length(cell: object) -> int:
+    if isinstance(cell, str):
+        return len(cell)
+    return sum(map(_length, cell)) if isinstance(cell, list) else 0

@@ -29,11 +29,13 @@ Source:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from schemas.errors import RecordError
-from schemas.formats.adapter import PartlyReadError, Record, Row
+from schemas.formats.adapter import Record, Row, rows_of_parts
 from schemas.formats.fields import Fields
 from schemas.formats.signature import require_signature
 from schemas.formats.times import instant_from_seconds
@@ -77,24 +79,15 @@ class Mist:
             raise RecordError("unknown_type", "topic: expected alarms, came another; send other topics elsewhere")
         if call.values.get("events") is None:
             raise RecordError("missing_field", "events: expected an array, came nothing")
-        rows: list[Row] = []
-        unread: list[RecordError] = []
-        for place, event in enumerate(call.array("events")):
-            try:
-                rows += _rows(Fields.of(event, f"events[{place}]", call.unknown))
-            except RecordError as error:
-                unread.append(error)
-        if unread and rows:
-            raise PartlyReadError(unread[0], rows)
-        if unread:
-            raise unread[0]
-        return rows
+        return rows_of_parts(enumerate(call.array("events")), partial(_rows, unknown=call.unknown))
 
 
-def _rows(event: Fields) -> list[Row]:
+def _rows(part: tuple[int, object], unknown: Counter[str]) -> Iterator[Row]:
+    place, value = part
+    event = Fields.of(value, f"events[{place}]", unknown)
     read = _subject_and_state(event)
     if read is None:
-        return []
+        return
     subject, state = read
     site = event.required_text("site_id")
     severity = event.word("severity", _SEVERITIES, otherwise="indeterminate") or "indeterminate"
@@ -102,8 +95,8 @@ def _rows(event: Fields) -> list[Row]:
     if event.values.get(moment) is None:
         raise RecordError("missing_field", f"{event.at(moment)}: expected epoch seconds, came nothing")
     event_time = instant_from_seconds(event.values[moment], event.at(moment))
-    return [
-        {
+    for element, element_type in _elements(event, site):
+        yield {
             "fault_id": f"mist:{site}:{subject}:{element}",
             "element_id": element,
             "element_type": element_type,
@@ -113,8 +106,6 @@ def _rows(event: Fields) -> list[Row]:
             "source_system": "mist",
             "event_time": event_time,
         }
-        for element, element_type in _elements(event, site)
-    ]
 
 
 def _subject_and_state(event: Fields) -> tuple[str, str] | None:

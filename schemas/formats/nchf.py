@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from schemas.errors import RecordError
-from schemas.formats.adapter import PartlyReadError, Record, Row
+from schemas.formats.adapter import Record, Row, rows_of_parts
 from schemas.formats.fields import Fields, listed
 from schemas.formats.usage import CELL_ID, CUSTOMER_ID, cell_of_location, count, e164
 
@@ -64,18 +64,7 @@ class Nchf:
         if not used:
             return []
         shared = _shared(request)
-        rows: list[Row] = []
-        unread: list[RecordError] = []
-        for places, container in used:
-            try:
-                rows.append(_row(shared, places, container))
-            except RecordError as error:
-                unread.append(error)
-        if unread and rows:
-            raise PartlyReadError(unread[0], rows)
-        if unread:
-            raise unread[0]
-        return rows
+        return rows_of_parts(used, lambda part: [_row(shared, *part)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from schemas.errors import RecordError
-from schemas.formats.adapter import Record, Row
+from schemas.formats.adapter import Record, Row, rows_of_parts
 from schemas.formats.customers import COLUMNS, cell
 from schemas.formats.fields import Fields, listed
 from schemas.formats.times import instant_from_millis
@@ -117,7 +117,7 @@ class SalesforceCdc:
             if not changed:
                 return []
             row |= {"account_type": "prepaid"} | changed
-        return [{"customer_id": customer, **row} for customer in _record_ids(header)]
+        return rows_of_parts(_record_ids(header), lambda customer: [{"customer_id": customer, **row}])
 
 
 def _payload(value: Fields) -> Fields:
