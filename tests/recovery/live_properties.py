@@ -42,22 +42,39 @@ class LiveRun:
         rows = self.result.tables["incidents"].sort("revision").to_dicts()
         return {row["incident_id"]: row for row in rows}
 
+    def clears(self) -> dict[str, list[int]]:
+        """When each fault was cleared."""
+        found = defaultdict(list)
+        for row in self.log.rows:
+            if row.stream == "network_fault" and row.row["state"] == "cleared":
+                found[row.row["fault_id"]].append(row.row["event_time"])
+        return found
+
     def affected(self) -> list[Row]:
         return self.result.tables["affected_customers"].to_dicts()
 
 
 def check_nobody_is_told_twice(run: LiveRun) -> None:
-    """Neither under one id, nor of one outage under two."""
+    """Neither under one id, nor of one outage under two.
+
+    A fault that was cleared and raised again may be told again while the incident that it belonged to goes on: the
+    network may have changed, so that it is the root of another one now.
+    """
     said = Counter(_said(row) for row in run.result.notifications)
     assert set(said.values()) <= {1}
-    incidents = run.incidents()
+    incidents, clears = run.incidents(), run.clears()
     outages = defaultdict(list)
     for row in run.result.notifications:
         if row["phase"] == "raised":
-            outages[row["customer_key"], row["fault_id"]].append(_span(incidents[row["incident_id"]]))
-    for spans in outages.values():
-        spans.sort()
-        assert all(one[1] <= other[0] for one, other in pairwise(spans))
+            outages[row["customer_key"], row["fault_id"]].append(incidents[row["incident_id"]])
+    for (_, fault_id), told in outages.items():
+        told.sort(key=_span)
+        for one, other in pairwise(told):
+            (opened, closed), (opened_again, _) = _span(one), _span(other)
+            raised_again = any(opened < clear <= opened_again for clear in clears[fault_id])
+            assert closed <= opened_again or (raised_again and _whole(one) != _whole(other)), (
+                f"{fault_id} was told to one customer as {one['incident_id']} and as {other['incident_id']}"
+            )
 
 
 def check_all_clear_goes_to_those_told(run: LiveRun) -> None:
@@ -163,6 +180,11 @@ def _span(incident: Row) -> tuple[int, int]:
     opened, closed = micros(incident["opened_at"]), micros(incident["closed_at"])
     assert opened is not None
     return opened, FOREVER if closed is None else closed
+
+
+def _whole(incident: Row) -> str:
+    """The incident that it is or is a part of."""
+    return str(incident["part_of"] or incident["incident_id"])
 
 
 def _said(row: Row) -> tuple[Any, ...]:
