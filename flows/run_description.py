@@ -42,7 +42,7 @@ class RunDescription:
     flow: str
     worker: int = 0
     addresses: list[str] = field(default_factory=list)
-    epoch_milliseconds: int = 500
+    epoch_milliseconds: int = 800
     until_caught_up: bool = False
     config: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, int] = field(default_factory=dict)

@@ -36,7 +36,7 @@ class RunOptions:
     flow: str
     workers: int = 1
     until_caught_up: bool = False
-    epoch_milliseconds: int = 500
+    epoch_milliseconds: int = 800
     config: Path | None = None
     policy: RestartPolicy = field(default_factory=RestartPolicy)
 

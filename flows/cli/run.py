@@ -17,7 +17,7 @@ def run(
     ] = False,
     epoch_milliseconds: Annotated[
         int, typer.Option(min=50, max=600_000, help="Time between two snapshots of the state.")
-    ] = 500,
+    ] = 800,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with a table [fault-notifications] of the flow's settings.")
     ] = None,
