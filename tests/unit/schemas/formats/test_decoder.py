@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections import Counter
 from typing import Any
 
@@ -14,50 +15,10 @@ from schemas.codec import REASONS
 from schemas.errors import SignalboxError
 from schemas.formats import JsonDecoder, Record, Row, decoder_for, known_formats
 from tests.unit.schemas.formats.reading import RECEIVED_MS, block, decode
+from tests.unit.schemas.formats.samples import SAMPLES
 from tests.unit.schemas.formats.test_debezium import COLUMNS, KEY, envelope
-from tests.unit.schemas.formats.test_junos_syslog import link
-from tests.unit.schemas.formats.test_mist import alarm as mist_alarm
-from tests.unit.schemas.formats.test_mist import call
-from tests.unit.schemas.formats.test_nchf import LTE, NR, request, used
-from tests.unit.schemas.formats.test_pgw_record import WHOLE as PGW_RECORD
-from tests.unit.schemas.formats.test_salesforce_cdc import WHOLE_BODY, update
-from tests.unit.schemas.formats.test_tmf635 import CALL, usage
-from tests.unit.schemas.formats.test_tmf638 import event as service_event
-from tests.unit.schemas.formats.test_tmf638 import service
-from tests.unit.schemas.formats.test_tmf639 import event as resource_event
-from tests.unit.schemas.formats.test_tmf639 import resource
-from tests.unit.schemas.formats.test_tmf642 import alarm, event
-from tests.unit.schemas.formats.test_zendesk import CUSTOMER, comment
-from tests.unit.schemas.formats.test_zendesk import event as ticket_event
+from tests.unit.schemas.formats.test_tmf642 import alarm
 
-SAMPLES: dict[tuple[str, str], Any] = {
-    ("network_fault", "tmf642"): event(
-        "AlarmCreateEvent", alarm(affectedService=[{"id": "voice-1"}], parentAlarm=[{"id": "1"}])
-    ),
-    ("network_fault", "mist"): call(mist_alarm(), mist_alarm(update=True)),
-    ("network_fault", "junos_syslog"): {"message": link().decode()},
-    ("crm_change", "salesforce_cdc"): update(
-        {"changedFields": ["Plan__c"], "nulledFields": ["Segment__c"]}, **WHOLE_BODY
-    ),
-    ("crm_change", "debezium"): envelope("u", COLUMNS),
-    ("crm_change", "debezium_flattened"): COLUMNS | {"__deleted": "false"},
-    ("usage_event", "pgw_record"): PGW_RECORD,
-    ("usage_event", "nchf"): request(used(), used(pDUContainerInformation={"userLocationInformation": NR | LTE})),
-    ("usage_event", "tmf635"): usage(CALL),
-    ("network_topology", "tmf639"): resource_event(
-        "ResourceAttributeValueChangeEvent",
-        resource(
-            place=[{"id": "site-3", "role": "site"}],
-            resourceCharacteristic=[{"name": "region", "value": "East"}],
-            endOperatingDate="2030-01-01T00:00:00Z",
-        ),
-    ),
-    ("network_topology", "tmf638"): service_event(
-        "ServiceStateChangeEvent", service(place=[{"id": "site-3", "role": "site"}], endDate="2030-01-01T00:00:00Z")
-    ),
-    ("care_interaction", "zendesk"): ticket_event("ticket.comment_added", comment(CUSTOMER)),
-    ("care_interaction", "zendesk_requester"): ticket_event("ticket.created"),
-}
 UNKNOWN_FIELDS = {"perceivedSeverity", "state", "plannedOutageIndicator", "severity", "admin-status"}
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
@@ -102,7 +63,7 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_record_is_lost_or_quoted_when_any_value_is_another(stream: str, form: str, data: st.DataObject) -> None:
-    sample = SAMPLES[stream, form]
+    sample = SAMPLES[stream, form][0].value
     mutants = [
         replaced(sample, data.draw(st.sampled_from(places(sample)), label="place"), data.draw(VALUES, label="value"))
         for _ in range(4)
@@ -146,10 +107,26 @@ def fits(value: Any) -> bool:
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_record_is_rejected_when_it_is_no_json(value: bytes | None, reason: str) -> None:
-    good = orjson.dumps(SAMPLES["network_fault", "mist"])
+    good = orjson.dumps(SAMPLES["network_fault", "mist"][0].value)
     decoded = decode("network_fault", "mist", good, value, good)
     assert [(record.row, record.reason) for record in decoded.rejected] == [(1, reason)]
     assert decoded.rows["_row"].to_list() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(("stream", "form"), SAMPLES)
+def test_nothing_is_left_to_the_garbage_collector_when_records_are_rejected(stream: str, form: str) -> None:
+    sample = SAMPLES[stream, form][0]
+    values = [replaced(sample.value, place, by) for place in places(sample.value) for by in ([], 0.5)]
+    spoilt = block(*values, keys=[sample.key] * len(values))
+    decoder = decoder_for(stream, form, None)
+    assert decoder.decode(spoilt).rejected
+    gc.collect()
+    gc.disable()
+    try:
+        decoder.decode(spoilt)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_record_is_kept_as_internal_when_the_adapter_has_a_fault() -> None:
@@ -174,7 +151,7 @@ def test_frame_has_the_contracts_columns_when_the_block_is_empty() -> None:
 
 
 def test_rows_are_the_same_when_the_block_is_cut_anywhere() -> None:
-    value = orjson.dumps(SAMPLES["network_fault", "mist"])
+    value = orjson.dumps(SAMPLES["network_fault", "mist"][0].value)
     values = [value, b"{", None, value]
     whole = decode("network_fault", "mist", *values)
     for cut in range(1, len(values)):
