@@ -99,8 +99,9 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             f"knows the type; restart the flow, {_REPLAY}. Else have these events sent elsewhere.",
         ),
         "gap": Explanation(
-            "The source says that it lost changes, and does not say which.",
-            "Fetch the records it names at the source and send them again, whole. A replay brings nothing.",
+            "It tells of changes that it does not hold, such as lost events, a truncated table, long values left out.",
+            "See the message. Fetch what it names at the source and send it again, whole; send deletes of what is no "
+            "longer there. A replay brings nothing.",
         ),
         "bad_signature": Explanation(
             "Its signature is missing or is not that of the topic's secret.",

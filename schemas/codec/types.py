@@ -28,7 +28,7 @@ REASONS: frozenset[str] = frozenset(
         "missing_field",
         "out_of_range",  # right type, impossible value
         "unknown_type",  # an event of a kind the format does not know
-        "gap",  # the source says that it lost changes
+        "gap",  # it tells of changes that it does not hold
         "bad_signature",  # a webhook's body is not signed with the topic's secret
         "future_event_time",
         "internal",  # our own fault: the record is kept, the message names the exception's type

@@ -94,15 +94,15 @@ class Adapter(Protocol):
 
 
 class PartlyReadError(RecordError):
-    """Some events of a record that carries many cannot be read: the rows of the others go on.
+    """A part of a record cannot be read, such as some events of one that carries many: the rows of the rest go on.
 
     The record is a dead letter too, so nothing of it is lost; to send it again does no harm, for the rows that went
     on are the same rows then.
 
     Args:
-        reason: Why the first of the unreadable events cannot be read.
+        reason: Why the first unreadable part cannot be read.
         message: What is wrong with it.
-        rows: The rows of all others.
+        rows: The rows of the rest.
     """
 
     def __init__(self, reason: str, message: str, rows: list[Row]) -> None:

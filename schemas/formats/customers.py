@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -31,6 +32,9 @@ COLUMNS = (
     "contract_end",
 )
 """The columns of `crm_change` that a CRM's table may fill; those of `changed_fields`, in this order."""
+
+_BEYOND = re.compile(r"-?infinity$|[+-]\d{4,}-")
+"""Infinite, or with a signed year, as ISO 8601 has it before the year 0 and after 9999."""
 
 
 def cell(column: str, value: object, place: str, micros: Callable[[int], int]) -> object:
@@ -68,8 +72,9 @@ def cell(column: str, value: object, place: str, micros: Callable[[int], int]) -
 
 
 def _birth_date(value: object, place: str, micros: Callable[[int], int]) -> str | None:
+    """None for what lies outside the years 1 to 9999, PostgreSQL's infinities among it, as in `_instant`."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return date_from_days(micros(value) // MICROSECONDS_PER_DAY, place)
+        return date_from_days(micros(value) // MICROSECONDS_PER_DAY)
     return text(value, place)
 
 
@@ -79,10 +84,12 @@ def _instant(value: object, place: str, micros: Callable[[int], int]) -> int | N
     None for PostgreSQL's infinities, and for what lies outside the years the contract has room for: a contract of
     1965, or one until the year 20000, is no reason to refuse the customer.
     """
-    if value in ("", "infinity", "-infinity"):
+    if value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(place, "a time or a date", value)
+    if isinstance(value, str) and _BEYOND.match(value):
+        return None
     moment = micros(value) if isinstance(value, int) else _moment_of_text(value, place)
     return moment if MINIMUM_MICROSECONDS <= moment <= MAXIMUM_MICROSECONDS else None
 

@@ -12,18 +12,27 @@ vanish. As a tombstone has no log position and no commit time, no row of this fo
 `event_time` the record's Kafka timestamp, so that the order of the topic holds.
 
 Operations: `c` and `r` (snapshot) are *create*, `u` is *update*, both with the whole row: of columns that the table
-lacks it says null. `d` is *delete*. Logical messages (`m`), heartbeats and transaction records carry no row. A truncate
-(`t`) names no customer and is refused: it is an act of an operator, who should know what becomes of the customers.
+lacks it says null. `d` is *delete*. Logical messages (`m`), heartbeats and transaction records carry no row.
+
+A truncate (`t`) is a *gap*, and nobody is deleted on its account. A table of customers is emptied to be filled again:
+whoever an outage touches meanwhile should hear of it, and the rows that come again replace what was known. Customers
+who do not come again are named by no record; an operator, whom the dead letter tells, deletes them.
 
 A delete is read from the key alone: with the usual replica identity `before` has invented values. A changed key is a
 delete of the old customer (header `__debezium.newkey`) and a create with `previous_customer_id` (header
 `__debezium.oldkey`).
 
-A TOAST value that was not touched comes as a placeholder; then `changed_fields` names the other columns.
+A TOAST value that was not touched comes as a placeholder; then `changed_fields` names the other columns. A customer
+with a new id has no older value that it could stand for: the row goes on without it, and the record is a *gap*.
 
-Times as numbers: up to 7 digits are days, up to 13 milliseconds, more are microseconds. Order: `version` is the
-source's `lsn`, else `commit_scn`, else `scn`. Time: the source's commit time, `ts_us` or `ts_ms`, else the Kafka
-timestamp of the record. In flattened rows these are looked for with the prefixes `__source_` and `__`.
+A `numeric` of variable scale tells its scale. Of any other the scale stands in the record's schema alone: without
+`{"schema", "payload"}` its base64 cannot be told from text. Times as numbers: what 32 bits hold are days, up to 13
+digits milliseconds, more are microseconds.
+
+Order: `version` is the source's `lsn`, else `commit_scn`, else `scn`. Time: the source's commit time, `ts_us` or
+`ts_ms`, else the Kafka timestamp of the record. In flattened rows these are looked for with the prefixes `__source_`
+and `__`. A snapshot's rows are dated ten seconds earlier: they tell when the transaction began that reads the table,
+and show it as it was a moment before; a change that was made between the two must win.
 
 Source:
     Debezium 3.x, "Debezium connector for PostgreSQL" and "New Record State Extraction"; seen from a Debezium 3.7 on
@@ -38,7 +47,7 @@ from types import MappingProxyType
 
 from schemas.codec import parse_json
 from schemas.errors import RecordError
-from schemas.formats.adapter import Record, Row
+from schemas.formats.adapter import PartlyReadError, Record, Row
 from schemas.formats.customers import COLUMNS, cell
 from schemas.formats.fields import Fields, text, wrong_type
 from schemas.formats.times import MICROSECONDS_PER_DAY, instant_from_millis
@@ -48,7 +57,10 @@ _OPS: Mapping[str, str] = MappingProxyType({"c": "create", "r": "create", "u": "
 _HEARTBEAT = frozenset(("ts_ms", "ts_us", "ts_ns"))
 _TRANSACTION = frozenset(("status", "id", "ts_ms"))
 _ID = "customer_id"
+_DECIMAL = "org.apache.kafka.connect.data.Decimal"
 _LONGEST_NUMERIC = 64  # characters of base64; an id has far fewer
+_SNAPSHOT_LEAD = 10_000_000
+"""Microseconds that a snapshot's rows are dated earlier; changes 0.06 s older than the time they tell were seen."""
 
 
 class Debezium:
@@ -67,7 +79,7 @@ class Debezium:
         if {"op", "source"} <= names:
             return _from_envelope(event, record)
         if "__deleted" in names:
-            return [_from_flattened(event, record)]
+            return _from_flattened(event, record)
         if names <= _HEARTBEAT or (names >= _TRANSACTION and event.text("status") in ("BEGIN", "END")):
             return []
         raise RecordError(
@@ -91,12 +103,29 @@ class DebeziumFlattened:
             return [_delete(record) | order]
         event = Fields.of(value)
         deleted = event.flag("__deleted", default=False)
-        return [(_delete(record) if deleted else _whole_row(event, event.text("__op"), record)) | order]
+        return _without_gaps((_delete(record) if deleted else _whole_row(event, event.text("__op"), record)) | order)
 
 
 def _unwrapped(value: object) -> object:
-    """What the JSON converter wraps in `{"schema", "payload"}`."""
-    return value["payload"] if isinstance(value, dict) and value.keys() == {"schema", "payload"} else value
+    """What the JSON converter wraps in `{"schema", "payload"}`, decimals with their scale."""
+    if not isinstance(value, dict) or value.keys() != {"schema", "payload"}:
+        return value
+    return _with_scales(value["payload"], value["schema"])
+
+
+def _with_scales(value: object, schema: object) -> object:
+    """Decimals in the form that tells its scale, which is otherwise told by their schema alone."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, str) and schema.get("name") == _DECIMAL:
+        parameters = schema.get("parameters")
+        return {"scale": parameters.get("scale") if isinstance(parameters, dict) else None, "value": value}
+    fields = schema.get("fields")
+    if isinstance(value, dict) and isinstance(fields, list):
+        named = [(field.get("field"), field) for field in fields if isinstance(field, dict)]
+        schemas = {name: field for name, field in named if isinstance(name, str)}
+        return {name: _with_scales(cell, schemas.get(name)) for name, cell in value.items()}
+    return value
 
 
 def _from_envelope(event: Fields, record: Record) -> list[Row]:
@@ -104,18 +133,36 @@ def _from_envelope(event: Fields, record: Record) -> list[Row]:
     if op == "m":
         return []
     if op == "t":
-        raise RecordError("unknown_type", "op: expected a change of one row, came a truncate; delete the customers")
+        message = "op: expected a change of one row, came a truncate; delete the customers that do not come again"
+        raise RecordError("gap", message)
     if op not in _OPS and op != "d":
         raise RecordError("unknown_type", "op: expected c, u, d, r, t or m, came another")
     source = event.required_inner("source")
     row = _delete(record) if op == "d" else _whole_row(event.required_inner("after"), op, record)
-    return [row | _order(source, ("",), record)]
+    return _without_gaps(row | _order(source, ("",), record, op))
 
 
-def _from_flattened(event: Fields, record: Record) -> Row:
+def _from_flattened(event: Fields, record: Record) -> list[Row]:
     deleted = event.flag("__deleted", default=False)
-    row = _delete(record) if deleted else _whole_row(event, event.text("__op"), record)
-    return row | _order(event, ("__source_", "__"), record)
+    op = event.text("__op")
+    row = _delete(record) if deleted else _whole_row(event, op, record)
+    return _without_gaps(row | _order(event, ("__source_", "__"), record, op))
+
+
+def _without_gaps(row: Row) -> list[Row]:
+    """The row of a record.
+
+    Raises:
+        PartlyReadError: It is of a customer who is new under this id, and some columns have not come.
+    """
+    is_new = row["op"] == "create" or row.get("previous_customer_id") is not None
+    if not is_new or row.get("changed_fields") is None:
+        return [row]
+    message = (
+        "after: expected every value of a customer with a new id, came placeholders of untouched ones; "
+        "write those values again, and give the table REPLICA IDENTITY FULL"
+    )
+    raise PartlyReadError("gap", message, [row])
 
 
 def _whole_row(row: Fields, op: str | None, record: Record) -> Row:
@@ -181,33 +228,34 @@ def _untouched(value: object) -> bool:
 
 
 def _number(value: object, place: str) -> object:
-    """A `numeric` of variable scale (`{"scale", "value"}`) as an integer; anything else as it came.
+    """A `numeric` that tells its scale (`{"scale", "value"}`) as an integer; anything else as it came.
 
     Raises:
         RecordError: It has a fraction, which no column here has.
     """
     if not isinstance(value, dict) or value.keys() != {"scale", "value"}:
         return value
-    scale, unscaled = value["scale"], value["value"]
-    if not isinstance(scale, int) or not isinstance(unscaled, str) or len(unscaled) > _LONGEST_NUMERIC:
+    numeric = Fields.of(value, place)
+    scale, unscaled = numeric.integer("scale"), value["value"]
+    if scale is None or not isinstance(unscaled, str) or len(unscaled) > _LONGEST_NUMERIC:
         raise wrong_type(place, "a numeric of integer scale and short base64 value", value)
     try:
         number = int.from_bytes(base64.b64decode(unscaled, validate=True), "big", signed=True)
     except ValueError:
         raise RecordError("wrong_type", f"{place}: expected base64, came another string") from None
-    if not -18 <= scale <= 0:
+    if not -18 <= scale <= 18 or number % 10 ** max(scale, 0):
         raise RecordError("wrong_type", f"{place}: expected a whole number, came a fraction or a larger one")
-    return number * 10**-scale
+    return number * 10**-scale if scale <= 0 else number // 10**scale
 
 
 def _micros(number: int) -> int:
     """Epoch days, milliseconds or microseconds, told apart by size; see the module."""
-    if abs(number) < 10**7:
+    if -(2**31) <= number < 2**31:
         return number * MICROSECONDS_PER_DAY
     return number * 1000 if abs(number) < 10**13 else number
 
 
-def _order(fields: Fields, prefixes: tuple[str, ...], record: Record) -> Row:
+def _order(fields: Fields, prefixes: tuple[str, ...], record: Record, op: str | None) -> Row:
     """The change's place in the source's log, and its time; see the module."""
 
     def first(*names: str) -> int | None:
@@ -218,6 +266,8 @@ def _order(fields: Fields, prefixes: tuple[str, ...], record: Record) -> Row:
     if micros is None:
         place = fields.at(f"{prefixes[0]}ts_ms")
         micros = _kafka_time(record) if millis is None else instant_from_millis(millis, place)
+    if op == "r":
+        micros = max(micros - _SNAPSHOT_LEAD, 0)
     return {"version": first("lsn", "commit_scn", "scn") or 0, "event_time": micros}
 
 

@@ -34,13 +34,9 @@ def instant_from_millis(value: int, place: str) -> int:
     return value * 1000
 
 
-def date_from_days(days: int, place: str) -> str:
-    """Turn epoch days (negative before 1970) into `YYYY-MM-DD`.
-
-    Raises:
-        RecordError: It is no day of the years 1 to 9999.
-    """
+def date_from_days(days: int) -> str | None:
+    """Turn epoch days (negative before 1970) into `YYYY-MM-DD`; None outside the years 1 to 9999."""
     try:
         return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
     except OverflowError:
-        raise RecordError("out_of_range", f"{place}: expected epoch days of the years 1 to 9999, came others") from None
+        return None
