@@ -9,13 +9,15 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 KAFKA_JARS := build/kafka/lib
 KAFKA_COPIED := build/kafka/.copied
+DEBEZIUM_JARS := build/debezium/lib
+DEBEZIUM_COPIED := build/debezium/.copied
 REGISTRY := build/registry
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # about half of the tests' time: they run beside the others
 WHOLE_FLOWS := tests/recovery tests/integration
 
-.PHONY: help setup demo test lint format types kafka bench lock dictionary check-compose clean
+.PHONY: help setup demo test lint format types kafka debezium bench lock dictionary check-compose clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,14 +42,18 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup  ## Run the fault notifications on a made-up telco, with a broker of its own
 	@$(BIN)/signalbox demo
 
-test: lint types  ## Lint, check types, run every test (those on Apache Kafka after `make kafka`)
-	@mkdir -p build; chosen=(); \
-	compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null || chosen=(-m 'not kafka'); \
-	$(BIN)/pytest "$${chosen[@]}" $(WHOLE_FLOWS) >build/whole-flows.log 2>&1 & flows=$$!; \
-	status=0; $(BIN)/pytest "$${chosen[@]}" $(WHOLE_FLOWS:%=--ignore %) || status=$$?; \
+test: lint types  ## Lint, check types, run every test (those on real systems after `make kafka debezium`)
+	@mkdir -p build; chosen=''; left_out=(); \
+	leave_out() { chosen+="$${chosen:+ and }not $$1"; left_out+=("$$2"); }; \
+	compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null || \
+	  leave_out kafka 'tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka'; \
+	{ compgen -G '$(DEBEZIUM_JARS)/debezium-connector-postgres-*.jar' && compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null || \
+	  leave_out debezium 'tests on Debezium were left out: install Java 17, Maven and PostgreSQL, then run make kafka debezium'; \
+	$(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS) >build/whole-flows.log 2>&1 & flows=$$!; \
+	status=0; $(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS:%=--ignore %) || status=$$?; \
 	wait $$flows || status=$$?; \
 	cat build/whole-flows.log; \
-	[ $${#chosen[@]} -eq 0 ] || echo "tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka"; \
+	[ $${#left_out[@]} -eq 0 ] || printf '%s\n' "$${left_out[@]}"; \
 	exit $$status
 
 lint: setup  ## Check style with ruff
@@ -73,6 +79,19 @@ $(KAFKA_COPIED): deploy/kafka/pom.xml deploy/kafka/jars.sha256
 	@mv $(KAFKA_JARS).new $(KAFKA_JARS)
 	@touch $@
 
+debezium: $(DEBEZIUM_COPIED)  ## Fetch Debezium and Kafka Connect for tests; needs Maven, Java 17 and PostgreSQL
+	@compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || \
+	  { echo "make: expected PostgreSQL in /usr/lib/postgresql, found none: install postgresql" >&2; exit 1; }
+
+$(DEBEZIUM_COPIED): deploy/debezium/pom.xml deploy/debezium/jars.sha256
+	@command -v mvn >/dev/null || { echo "make: expected Maven, found no mvn: install maven and a Java 17 runtime" >&2; exit 1; }
+	@rm -rf $(DEBEZIUM_JARS) $(DEBEZIUM_JARS).new
+	@mvn -q -B -Dstyle.color=never -f deploy/debezium/pom.xml dependency:copy-dependencies \
+	  -DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(DEBEZIUM_JARS).new'
+	@cd $(DEBEZIUM_JARS).new && sha256sum --quiet --strict --check '$(CURDIR)/deploy/debezium/jars.sha256'
+	@mv $(DEBEZIUM_JARS).new $(DEBEZIUM_JARS)
+	@touch $@
+
 bench: setup kafka  ## Measure what decoding costs, and how fast everybody is told (about five minutes)
 	@$(BIN)/python -m benchmarks.decode
 	@$(BIN)/python -m benchmarks.fault_fanout
@@ -89,5 +108,5 @@ check-compose: setup  ## Check docker-compose.yml against the Compose specificat
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 clean:  ## Remove what was built and cached; keeps .venv and data
-	@rm -rf build/lib build/bdist.* build/kafka $(REGISTRY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build/lib build/bdist.* build/kafka build/debezium $(REGISTRY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find flows connectors schemas privacy benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

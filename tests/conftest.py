@@ -11,8 +11,10 @@ import pytest
 from connectors.broker import ApacheKafka, EmbeddedBroker
 from connectors.kafka import KafkaConfig, create_topics
 from tests.schema_registry import LIBRARIES, running_registry
+from tests.upstream.postgres import newest_programs
 
 KAFKA_LIBRARIES = Path(__file__).parents[1] / "build" / "kafka" / "lib"
+DEBEZIUM_LIBRARIES = Path(__file__).parents[1] / "build" / "debezium" / "lib"
 
 NewTopics = Callable[..., str]
 
@@ -34,6 +36,23 @@ def kafka_libraries() -> Path:
 def kafka(kafka_libraries: Path) -> Iterator[ApacheKafka]:
     with ApacheKafka(kafka_libraries) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def debezium_libraries() -> Path:
+    """Kafka Connect and Debezium; for tests marked `debezium`."""
+    if not any(DEBEZIUM_LIBRARIES.glob("debezium-connector-postgres-*.jar")):
+        pytest.fail(f"Debezium is not in {DEBEZIUM_LIBRARIES}: run make debezium", pytrace=False)
+    return DEBEZIUM_LIBRARIES
+
+
+@pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    """Where PostgreSQL's programs lie; for tests marked `debezium`."""
+    programs = newest_programs()
+    if programs is None:
+        pytest.fail("PostgreSQL is not in /usr/lib/postgresql: install Debian's postgresql", pytrace=False)
+    return programs
 
 
 @pytest.fixture(scope="session")

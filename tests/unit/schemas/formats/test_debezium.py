@@ -187,10 +187,17 @@ def test_flattened_delete_reads_when_it_is_marked() -> None:
 def test_flattened_rows_read_in_log_order_when_deletes_are_tombstones() -> None:
     stamped = COLUMNS | {"__op": "c", "__lsn": 26_463_840, "__source_ts_ms": 1_777_377_600_250}
     read = reading.rows(
-        "crm_change", "debezium_flattened", stamped, COLUMNS, None, INVENTED | {"__deleted": True}, keys=[KEY] * 4
+        "crm_change",
+        "debezium_flattened",
+        stamped,
+        COLUMNS,
+        None,
+        b"null",
+        INVENTED | {"__deleted": True},
+        keys=[KEY] * 5,
     )
     order = {"version": 0, "event_time": RECEIVED}
-    assert read == [CREATED | order, UPDATED | order, DELETED | order, DELETED | order]
+    assert read == [CREATED | order, UPDATED | order, *[DELETED | order] * 3]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Real upstream systems, as processes of the tests, feeding our formats and flows."""
