@@ -14,8 +14,9 @@ DEBEZIUM_COPIED := build/debezium/.copied
 REGISTRY := build/registry
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# about half of the tests' time: they run beside the others
-WHOLE_FLOWS := tests/recovery tests/integration
+# each about a third of the tests' time: these two and the others run side by side
+WHOLE_FLOWS := tests/recovery tests/integration tests/upstream
+PROPERTIES := tests/properties
 
 .PHONY: help setup demo test lint format types kafka debezium bench lock dictionary check-compose clean
 
@@ -49,10 +50,12 @@ test: lint types  ## Lint, check types, run every test (those on real systems af
 	  leave_out kafka 'tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka'; \
 	{ compgen -G '$(DEBEZIUM_JARS)/debezium-connector-postgres-*.jar' && compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null || \
 	  leave_out debezium 'tests on Debezium were left out: install Java 17, Maven and PostgreSQL, then run make kafka debezium'; \
-	$(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS) >build/whole-flows.log 2>&1 & flows=$$!; \
-	status=0; $(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS:%=--ignore %) || status=$$?; \
+	$(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS) >build/test-whole-flows.log 2>&1 & flows=$$!; \
+	$(BIN)/pytest -m "$$chosen" $(PROPERTIES) >build/test-properties.log 2>&1 & properties=$$!; \
+	status=0; $(BIN)/pytest -m "$$chosen" $(patsubst %,--ignore %,$(WHOLE_FLOWS) $(PROPERTIES)) || status=$$?; \
+	wait $$properties || status=$$?; \
 	wait $$flows || status=$$?; \
-	cat build/whole-flows.log; \
+	cat build/test-properties.log build/test-whole-flows.log; \
 	[ $${#left_out[@]} -eq 0 ] || printf '%s\n' "$${left_out[@]}"; \
 	exit $$status
 
