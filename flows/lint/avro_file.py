@@ -20,6 +20,7 @@ from typing import Any
 
 import fastavro
 
+from schemas.codec.avro_schema import without_logical_types
 from schemas.errors import TerminalError
 
 MAGIC = b"Obj\x01"
@@ -76,7 +77,7 @@ class AvroFile:
             header: Any = fastavro.schemaless_reader(file, _HEADER, None)
             self.schema: dict[str, Any] = json.loads(header["meta"]["avro.schema"])
             # with a logical type the reader would make times of numbers, and fail where there is no such time
-            self._plain = fastavro.parse_schema(_without_logical_types(self.schema))
+            self._plain = fastavro.parse_schema(without_logical_types(self.schema))
         except Exception as error:  # whatever the parsers raise at bytes that are something else
             raise TerminalError(f"{path}: expected an Avro container file, came something else") from error
         codec = header["meta"].get("avro.codec", b"null").decode("ascii", "replace")
@@ -111,13 +112,3 @@ class AvroFile:
                     f"{self._path}: expected Avro records after the file's schema, "
                     f"came other bytes behind record {number}"
                 ) from error
-
-
-def _without_logical_types(schema: Any) -> Any:
-    match schema:
-        case dict():
-            return {key: _without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
-        case list():
-            return [_without_logical_types(each) for each in schema]
-        case _:
-            return schema

@@ -16,7 +16,7 @@ from schemas.blocks import RecordBlock
 from schemas.codec import Rejected
 from schemas.errors import TerminalError
 from schemas.formats import decoder_for
-from schemas.formats.catalog import CANONICAL
+from schemas.formats.catalog import comes_in_avro
 
 # positions in a message, which would make a cause of every record
 _POSITIONS = re.compile(r"\[\d+\]|(?<=byte )\d+|(?<=character )\d+|(?<=came )\d+")
@@ -50,10 +50,8 @@ def examine(
         TransientError: Kafka or the schema registry does not answer.
     """
     decoder = decoder_for(stream, format, samples.registry)
-    if samples.is_avro and format != CANONICAL:
-        raise TerminalError(
-            f"{samples.source}: expected JSON for format {format}, came an Avro file: only canonical ones are Avro"
-        )
+    if samples.is_avro and not comes_in_avro(stream, format):
+        raise TerminalError(f"{samples.source}: expected JSON for format {format}, came an Avro file: send JSON")
     use, readings = FieldUse(decoder, samples.registry), Readings(decoder.contract)
     causes: dict[tuple[str, str], _Cause] = {}
     records = rejected = empty = rows = 0

@@ -9,8 +9,8 @@ A field is tried in the first records that have it, in the first of each kind (w
 same columns and words), and then ever more seldom. It counts as ignored when no trial has changed anything: one that is
 read in rare records alone may be taken for one that is not.
 
-Only records that were accepted are tried. The fields of Avro records are compared with the contract by name: there
-nothing else can be read.
+Only records that were accepted are tried. The fields of canonical Avro records are compared with the contract by name:
+there nothing else can be read. Those of a vendor's events in Avro are not looked at.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import polars as pl
 from flows.lint.personal import field_name
 from flows.lint.report import PLACES_TOLD, Finding
 from schemas.blocks import RecordBlock
-from schemas.codec import Decoder, Registry, parse_json
-from schemas.codec.canonical import MAGIC_BYTE, PREFIX_BYTES
+from schemas.codec import CanonicalDecoder, Decoder, Registry, parse_json
+from schemas.codec.confluent import MAGIC_BYTE, PREFIX_BYTES
 from schemas.contracts import Contract
 from schemas.errors import RecordError
 
@@ -87,7 +87,8 @@ class FieldUse:
             value = block.value(row)
             where = place(int(block.offsets[row]))
             if value and value[0] == MAGIC_BYTE and self._registry is not None:
-                self._watch_avro(value, where)
+                if isinstance(self._decoder, CanonicalDecoder):
+                    self._watch_avro(value, where)
                 continue
             try:
                 parsed = parse_json(value or b"")

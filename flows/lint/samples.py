@@ -17,7 +17,7 @@ from flows.lint.avro_file import MAGIC, AvroFile
 from flows.record_files import LineRecord, read_line
 from schemas.blocks import RecordBlock
 from schemas.codec import Registry, parse_json
-from schemas.codec.canonical import MAGIC_BYTE
+from schemas.codec.confluent import MAGIC_BYTE
 from schemas.dead_letters import record_id
 from schemas.errors import RecordError
 

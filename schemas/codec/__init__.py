@@ -1,5 +1,6 @@
 """Records to rows and back: Confluent Avro and JSON, many records at a time."""
 
+from schemas.codec.avro_events import AvroEvent, AvroEvents, EventSchema
 from schemas.codec.canonical import CanonicalDecoder
 from schemas.codec.encoder import Encoder
 from schemas.codec.json_read import parse_json
@@ -23,6 +24,9 @@ __all__ = [
     # schemas by id
     "Registry",
     # for adapters of vendor formats
+    "AvroEvent",
+    "AvroEvents",
+    "EventSchema",
     "empty_frame",
     "parse_json",
     "parse_time",

@@ -18,7 +18,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.codec import cells as cell
-from schemas.codec.avro_schema import ARRAY, BOOL, BYTES, ENUM, FIXED, INT, LONG, MAP, NIL, RECORD, UNION, Program
+from schemas.codec.avro_schema import (
+    ARRAY,
+    BOOL,
+    BYTES,
+    ENUM,
+    FIXED,
+    INT,
+    LONG,
+    MAP,
+    NIL,
+    RECORD,
+    UNION,
+    Layout,
+    Program,
+)
 from schemas.codec.cells import BOOLEAN, NULL, NUMBER, TEXT, TEXTS, TIME, Cells
 from schemas.codec.kernel import Bytes, Long, Longs, is_text
 from schemas.codec.types import Rejected
@@ -184,6 +198,21 @@ def _block(values: Bytes, at: Long, end: Long) -> tuple[Long, Long, Long]:
     if at < 0 or count < 0 or count > end - at:
         return 0, -1, block_end
     return count, at, block_end
+
+
+def is_whole(layout: Layout, body: Bytes) -> bool:
+    """Whether bytes follow their writer's schema from the first to the last. Texts are not looked into."""
+    return bool(_walk(body, layout.nodes, layout.children, layout.root) == len(body))
+
+
+@kernel
+def _walk(values: Bytes, nodes: NDArray[np.int32], children: NDArray[np.int32], root: Long) -> Long:
+    """Where a record ends that begins with the first byte, or -1.
+
+    `_skip` calls itself with a node of 32 bits, so that is what it must be called with: numba's cached machine code of
+    a function that is compiled for two types and calls itself crashes when it is loaded (numba issue 6061).
+    """
+    return _skip(values, np.int64(0), np.int64(len(values)), nodes, children, np.int32(root))
 
 
 @kernel

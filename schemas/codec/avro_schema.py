@@ -56,14 +56,28 @@ class Program:
     defaults: Mapping[int, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A writer's schema as arrays, without a contract.
+
+    Attributes:
+        nodes: As in `Program`.
+        children: As in `Program`.
+        root: The node of the whole record.
+    """
+
+    nodes: NDArray[np.int32]
+    children: NDArray[np.int32]
+    root: int
+
+
 def resolve(contract: Contract, writer: Avro) -> Program:
     """Compile a writer's schema for reading it as the contract.
 
     Raises:
         RecordError: `incompatible_schema`, and the message names the field and what differs.
     """
-    if writer.get("type") != "record" or not isinstance(writer.get("fields"), list):
-        raise _incompatible(f"expected a record, came {_shown(writer)}")
+    _require_record(writer)
     columns = _writer_columns(contract, writer)
     wanted, nullable = kinds(contract), nullables(contract)
     builder = _Builder()
@@ -84,6 +98,36 @@ def resolve(contract: Contract, writer: Avro) -> Program:
         np.array(fields, np.int32).reshape(-1, 2),
         defaults,
     )
+
+
+def lay_out(writer: Avro) -> Layout:
+    """Lay out a writer's schema for walking over what was written with it.
+
+    Raises:
+        RecordError: `incompatible_schema`: it is no record, or holds a type that no bound can be given for.
+    """
+    _require_record(writer)
+    builder = _Builder()
+    namespace = writer.get("namespace")
+    builder.name(writer, namespace)
+    root = builder.record([builder.node(each["type"], namespace, each["name"]) for each in writer["fields"]])
+    return Layout(np.array(builder.nodes, np.int32).reshape(-1, 3), np.array(builder.children, np.int32), root)
+
+
+def without_logical_types(schema: Any) -> Any:
+    """The same schema, whose values are what was written: a logical type cannot show every one of them."""
+    match schema:
+        case dict():
+            return {key: without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
+        case list():
+            return [without_logical_types(each) for each in schema]
+        case _:
+            return schema
+
+
+def _require_record(writer: Avro) -> None:
+    if writer.get("type") != "record" or not isinstance(writer.get("fields"), list):
+        raise _incompatible(f"expected a record, came {_shown(writer)}")
 
 
 def _writer_columns(contract: Contract, writer: Avro) -> dict[int, int]:
@@ -143,6 +187,10 @@ class _Builder:
         if isinstance(kind, str) and kind in _PRIMITIVES:
             return self._primitive(kind, avro_type.get("logicalType"))
         return self.node(kind, namespace, place, depth + 1)
+
+    def record(self, fields: list[int]) -> int:
+        """The node of a record, whose fields are laid out already."""
+        return self._parent(RECORD, fields)
 
     def readable(self, node: int, wanted: int) -> bool:
         """Whether the node, or a branch of it, can become a cell of the kind wanted (as the kernel sees it)."""

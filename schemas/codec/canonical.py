@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from schemas.blocks import RecordBlock
 from schemas.codec.avro_read import read_avro
 from schemas.codec.avro_schema import Program, resolve
+from schemas.codec.confluent import MAGIC_BYTE, PREFIX_BYTES, UNKNOWN_IDS_PER_BLOCK, by_frequency, schema_ids
 from schemas.codec.json_read import JsonColumns, read_json
 from schemas.codec.kernel import Bytes, Longs
 from schemas.codec.limits import split_by_limits
@@ -20,11 +21,6 @@ from schemas.codec.rows import empty_frame
 from schemas.codec.types import Decoded, Rejected
 from schemas.contracts import Contract
 from schemas.errors import RecordError, SignalboxError
-
-MAGIC_BYTE = 0
-PREFIX_BYTES = 5
-# Made-up schema ids must not make a block wait for a thousand answers; frequent ids are asked for first.
-_UNKNOWN_IDS_PER_BLOCK = 16
 
 
 class Slices(NamedTuple):
@@ -109,14 +105,12 @@ class CanonicalDecoder:
     def _by_schema(
         self, registry: Registry, values: Bytes, part: Slices, rejected: list[Rejected]
     ) -> list[tuple[Slices, Callable[[Bytes, Slices], Found]]]:
-        prefix = values[part.starts[:, None] + np.arange(1, PREFIX_BYTES)].astype(np.int64)
-        ids = prefix @ (256 ** np.arange(3, -1, -1))
+        ids = schema_ids(values, part.starts)
         parts: list[tuple[Slices, Callable[[Bytes, Slices], Found]]] = []
-        distinct, counts = np.unique(ids, return_counts=True)
         unknown = 0
-        for schema_id in distinct[np.argsort(-counts, kind="stable")].tolist():
+        for schema_id in by_frequency(ids):
             those = ids == schema_id
-            program = self._program(registry, schema_id) if unknown < _UNKNOWN_IDS_PER_BLOCK else None
+            program = self._program(registry, schema_id) if unknown < UNKNOWN_IDS_PER_BLOCK else None
             if program is None:
                 unknown += 1
                 message = f"expected a schema id that the registry knows, came {schema_id}"

@@ -10,7 +10,7 @@ import polars as pl
 
 from schemas.blocks import PackedCells
 from schemas.codec import cells as cell
-from schemas.codec.canonical import MAGIC_BYTE
+from schemas.codec.confluent import MAGIC_BYTE
 from schemas.codec.registry import Registry
 from schemas.codec.times import MAXIMUM_MICROSECONDS, MINIMUM_MICROSECONDS
 from schemas.codec.write import avro_bound, json_bound, write_avro, write_json

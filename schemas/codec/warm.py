@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from schemas.blocks import RecordBlock
+from schemas.codec.avro_events import AvroEvents
 from schemas.codec.canonical import CanonicalDecoder
 from schemas.codec.encoder import Encoder
 from schemas.codec.registry import Registry
@@ -35,4 +36,9 @@ def warm_up() -> None:
         records = Encoder(fault, registry, "warm-up").encode(frame)
         decoder = CanonicalDecoder(fault, registry)
         # the second record takes the JSON reader's exact path
-        decoder.decode(RecordBlock.from_records("warm-up", 0, [(None, records[0]), (None, b"{}")]))
+        block = RecordBlock.from_records("warm-up", 0, [(None, records[0]), (None, b"{}")])
+        decoder.decode(block)
+        if registry is not None:
+            events = AvroEvents(registry)
+            events.prepare(block)
+            events.read(records[0])

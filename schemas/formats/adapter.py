@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from schemas.codec import parse_json
+from schemas.codec import AvroEvent, parse_json
 from schemas.errors import RecordError
 from schemas.formats.fields import Fields
 
@@ -35,6 +35,7 @@ class Record:
         unknown: By field, how often it held a word that the format does not know and that the adapter read as the
             most cautious one it does (`Fields.word`). The names of fields stand in the adapter: a name that came with
             the record would be a metric label without bounds.
+        avro: What an Avro value holds, for formats that come in Avro too; None for any other value.
     """
 
     raw: bytes | None
@@ -42,14 +43,17 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp_ms: int = -1
     unknown: Counter[str] = field(default_factory=Counter)
+    avro: AvroEvent | None = None
 
     @cached_property
     def value(self) -> object:
-        """The value, parsed as JSON when it is first asked for; None for a tombstone and for JSON `null`.
+        """The value: that of `avro`, else parsed as JSON when it is first asked for; None for a tombstone and `null`.
 
         Raises:
             RecordError: It is no JSON that we read, see `parse_json`.
         """
+        if self.avro is not None:
+            return self.avro.value
         return None if self.raw is None else parse_json(self.raw)
 
     def fields(self) -> Fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from schemas.codec import CanonicalDecoder, Decoder, Registry
+from schemas.codec import AvroEvents, CanonicalDecoder, Decoder, Registry
 from schemas.contracts import contract
 from schemas.errors import TerminalError
 from schemas.formats.adapter import Adapter
@@ -53,6 +53,8 @@ _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
 )
 _SIGNED: Mapping[tuple[str, str], Callable[[bytes], Adapter]] = MappingProxyType({(Mist.stream, Mist.name): Mist})
 """The formats whose records may be signed, and what makes their adapter with the secret."""
+_IN_AVRO = frozenset({(SalesforceCdc.stream, SalesforceCdc.name)})
+"""The vendors' formats that come in Confluent Avro too."""
 
 
 def known_formats(stream: str) -> tuple[str, ...]:
@@ -66,6 +68,11 @@ def known_formats(stream: str) -> tuple[str, ...]:
     return (CANONICAL, *(name for of, name in _BY_NAME if of == stream))
 
 
+def comes_in_avro(stream: str, format: str) -> bool:  # noqa: A002 - as in topics.toml
+    """Whether records of a format may be Confluent Avro."""
+    return format == CANONICAL or (stream, format) in _IN_AVRO
+
+
 def decoder_for(
     stream: str,
     format: str,  # noqa: A002 - as in topics.toml
@@ -77,7 +84,7 @@ def decoder_for(
     Args:
         stream: The contract its rows follow.
         format: `canonical`, or a vendor's format.
-        registry: Where the Avro schemas of canonical records are; None reads JSON only.
+        registry: Where the Avro schemas of canonical records are, and of events of Salesforce; None reads JSON only.
         secret: Signs the topic's records, for formats that have signatures; None takes them unsigned.
 
     Raises:
@@ -92,4 +99,5 @@ def decoder_for(
         return JsonDecoder(_SIGNED[stream, format](secret))
     if format == CANONICAL:
         return CanonicalDecoder(contract(stream), registry)
-    return JsonDecoder(_BY_NAME[stream, format])
+    avro = AvroEvents(registry) if comes_in_avro(stream, format) else None
+    return JsonDecoder(_BY_NAME[stream, format], avro=avro)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from schemas.blocks import RecordBlock
-from schemas.codec import Decoded, Rejected, rows_to_frame
+from schemas.codec import AvroEvent, AvroEvents, Decoded, Rejected, rows_to_frame
+from schemas.codec.confluent import MAGIC_BYTE
 from schemas.contracts import Contract, contract
 from schemas.errors import RecordError
 from schemas.formats.adapter import Adapter, PartlyReadError, Record, Row
@@ -14,7 +15,7 @@ MAX_RECORD_BYTES = 1_048_576
 
 
 class JsonDecoder:
-    """Decodes a vendor's JSON, or another text that its adapter parses.
+    """Decodes a vendor's JSON, or another text that its adapter parses; Confluent Avro too where it is told how.
 
     A record becomes rows, or is counted as empty, or is rejected; one that carries many events, of which some cannot
     be read, is rejected and gives the rows of the others.
@@ -22,6 +23,7 @@ class JsonDecoder:
     Args:
         adapter: The vendor's format.
         max_record_bytes: Larger values are rejected unread.
+        avro: Reads the values that begin with Confluent's magic byte; None where the format never comes in Avro.
 
     Attributes:
         contract: The contract of the adapter's stream.
@@ -29,13 +31,23 @@ class JsonDecoder:
 
     contract: Contract
 
-    def __init__(self, adapter: Adapter, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self, adapter: Adapter, max_record_bytes: int = MAX_RECORD_BYTES, avro: AvroEvents | None = None
+    ) -> None:
         self.contract = contract(adapter.stream)
         self._adapter = adapter
         self._max_record_bytes = max_record_bytes
+        self._avro = avro
 
     def decode(self, block: RecordBlock) -> Decoded:
-        """Decode all records of a block. Never raises on account of a record."""
+        """Decode all records of a block. Never raises on account of a record.
+
+        Raises:
+            TransientError: The schema registry cannot be asked.
+            TerminalError: It refuses us.
+        """
+        if self._avro is not None:
+            self._avro.prepare(block)
         rows: list[Row] = []
         positions: list[int] = []
         rejected: dict[int, Rejected] = {}
@@ -63,11 +75,18 @@ class JsonDecoder:
         size = int(block.value_ends[position + 1] - block.value_ends[position])
         if size > self._max_record_bytes:
             raise RecordError("too_large", f"value: expected at most {self._max_record_bytes} bytes, came {size}")
+        value = block.value(position)
         record = Record(
-            raw=block.value(position),
+            raw=value,
             key=block.key(position),
             headers=block.headers.get(position, ()),
             timestamp_ms=int(block.timestamps_ms[position]),
             unknown=unknown,
+            avro=self._event(value),
         )
         return self._adapter.adapt(record)
+
+    def _event(self, value: bytes | None) -> AvroEvent | None:
+        if self._avro is None or not value or value[0] != MAGIC_BYTE:
+            return None
+        return self._avro.read(value)

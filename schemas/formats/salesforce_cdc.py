@@ -1,17 +1,19 @@
 """Salesforce Change Data Capture (prepaid customers) to `crm_change`: a row per record id.
 
-The value is the event's payload (`ChangeEventHeader` and the record's fields), alone or as the Streaming API wraps it
-(`{"schema", "payload", "event"}`, with or without `data` around it). Events of Account and Contact are customers; the
-customer's id is the record id. `COLUMN_OF_FIELD` names the fields that are read, custom ones (`__c`) by our own
-convention; no two of one object feed the same column, for in a partial update nobody could tell which one counts.
+The value is the event's payload (`ChangeEventHeader` and the record's fields). As JSON it comes alone or as the
+Streaming API wraps it (`{"schema", "payload", "event"}`, with or without `data` around it); as Confluent Avro it is the
+Pub/Sub API's event under its own schema. Events of Account and Contact are customers; the customer's id is the record
+id. `COLUMN_OF_FIELD` names the fields that are read, custom ones (`__c`) by our own convention; no two of one object
+feed the same column, for in a partial update nobody could tell which one counts.
 
 Operations: CREATE and UNDELETE (which brings the whole record again) are *create* with the whole row; UPDATE is
 *update* with `changed_fields`; DELETE is *delete* without values.
 
 Changed is what UPDATE brings a value for (of `changedFields`, where that is a list of names) and what `nulledFields`
 names; an update that touches none of our columns carries no row. A null alone says nothing: the Pub/Sub API sends one
-for every unchanged field. It also packs the three lists into bitmaps that only the event's Avro schema resolves: a
-packed `changedFields` is not needed, an event that packs a `nulledFields` that is not empty is refused.
+for every unchanged field. It also packs the three lists into bitmaps (`salesforce_bitmaps`), which only the event's
+Avro schema resolves: in JSON a packed `changedFields` is not needed, but an event that packs `nulledFields` or
+`diffFields` is refused.
 
 A compound (an address, a person's name) comes with its changed parts only. When the rest is missing, the column is
 counted as changed and left null: a wrong address is worse than none. A field of `diffFields` carries a difference in
@@ -20,16 +22,17 @@ place of the value; it is treated in the same way.
 Order: `version` is `commitNumber` with `sequenceNumber` in its last four decimal digits (9999 from there on).
 Time: `commitTimestamp`.
 
-GAP events and wildcard ids say that something changed but not what: reason `gap`, fetch the record and send it again.
+GAP events say that something changed but not what, wildcard ids not even where: reason `gap`, fetch the records and
+send them again.
 
 Source:
     Salesforce, Change Data Capture Developer Guide: "ChangeEventHeader Fields", "Get Compound Fields in Change
-    Events", "Differences Between Change Events Received with Streaming API vs. Pub/Sub API".
+    Events", "Gap Events", "Overflow Events", "Differences Between Change Events Received with Streaming API vs. Pub/Sub
+    API".
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -38,6 +41,7 @@ from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row, rows_of_parts
 from schemas.formats.customers import COLUMNS, cell
 from schemas.formats.fields import Fields, listed
+from schemas.formats.salesforce_bitmaps import is_bitmap, unpacked
 from schemas.formats.times import instant_from_millis
 
 COLUMN_OF_FIELD: Mapping[str, str] = MappingProxyType(
@@ -90,7 +94,6 @@ _COMPOUNDS: Mapping[str, _Compound] = MappingProxyType(
 
 _SEQUENCES = 10_000
 _LAST_COMMIT = (2**63 - 1) // _SEQUENCES - 1
-_BITMAP = re.compile(r"(\d+-)?0x[0-9A-Fa-f]+")
 
 
 class SalesforceCdc:
@@ -103,6 +106,8 @@ class SalesforceCdc:
         """Turn one change event into a row for each record that it changed alike."""
         payload = _payload(record.fields())
         header = payload.required_inner("ChangeEventHeader")
+        if record.avro is not None:
+            header = unpacked(header, payload, record.avro.schema)
         op = _operation(header)
         row: Row = {
             "op": op,
@@ -157,17 +162,23 @@ def _version(header: Fields) -> int:
 
 def _update(header: Fields, payload: Fields) -> Row:
     """The changed columns and their names; empty where none of ours has changed."""
-    nulled = header.texts("nulledFields")
-    if any(_BITMAP.fullmatch(field) for field in nulled):
-        place = header.at("nulledFields")
-        raise RecordError("unknown_type", f"{place}: expected names, came a bitmap; unpack it with the event's schema")
+    nulled, different = _names(header, "nulledFields"), _names(header, "diffFields")
     given = _given(payload, partial=True)
     named = header.texts("changedFields")
-    if named and not any(_BITMAP.fullmatch(field) for field in named):
+    if named and not any(map(is_bitmap, named)):
         given = {column: given[column] for column in _columns_of(named) if column in given}
-    given |= dict.fromkeys(_columns_of(header.texts("diffFields")) & given.keys())
+    given |= dict.fromkeys(_columns_of(different) & given.keys())
     given |= dict.fromkeys(_columns_of(nulled) - given.keys())
     return {**given, "changed_fields": [column for column in COLUMNS if column in given]} if given else {}
+
+
+def _names(header: Fields, name: str) -> list[str]:
+    names = header.texts(name)
+    if any(map(is_bitmap, names)):
+        raise RecordError(
+            "unknown_type", f"{header.at(name)}: expected names, came a bitmap; unpack it with the event's schema"
+        )
+    return names
 
 
 def _columns_of(fields: list[str]) -> set[str]:

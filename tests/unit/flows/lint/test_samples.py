@@ -110,9 +110,7 @@ def test_container_is_refused_when_the_format_is_json(tmp_path):
     path.write_bytes(avro(SCHEMA, [WRITTEN]))
     with pytest.raises(TerminalError) as error:
         lint(path, "network_fault", "mist")
-    assert str(error.value) == (
-        f"{path}: expected JSON for format mist, came an Avro file: only canonical ones are Avro"
-    )
+    assert str(error.value) == (f"{path}: expected JSON for format mist, came an Avro file: send JSON")
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,11 @@ def test_event_is_a_gap_when_its_ids_are_a_wildcard() -> None:
             "unknown_type",
             "ChangeEventHeader.nulledFields: expected names, came a bitmap; unpack it with the event's schema",
         ),
+        (
+            update({"diffFields": ["4-0x10"]}, Plan__c="x"),
+            "unknown_type",
+            "ChangeEventHeader.diffFields: expected names, came a bitmap; unpack it with the event's schema",
+        ),
         (event("CREATE", PersonEmail=["a"]), "wrong_type", "PersonEmail: expected a string, came an array"),
         (event("CREATE", PersonEmail={"a": 1}), "wrong_type", "PersonEmail: expected a string, came an object"),
         (
