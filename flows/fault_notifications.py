@@ -61,6 +61,9 @@ TABLES: Mapping[str, TableSpec] = {
     "notifications": TableSpec(
         "notifications", contract("notifications").polars, sort_by=("incident_id", "customer_key")
     ),
+    "stale_profiles": TableSpec(
+        "stale_profiles", contract("stale_profiles").polars, latest_by=("customer_key",), order_by="revision"
+    ),
 }
 _SECOND = 1_000_000
 _KEEP = {"crm_change": frozenset({"email", "msisdn"}), "usage_event": frozenset[str]()}

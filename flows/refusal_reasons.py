@@ -101,7 +101,7 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
         "gap": Explanation(
             "It tells of changes that it does not hold, such as lost events, a truncated table, long values left out.",
             "See the message. Fetch what it names at the source and send it again, whole; send deletes of what is no "
-            "longer there. A replay brings nothing.",
+            "longer there. A replay brings nothing. The table stale_profiles has the customers of whom it is known.",
         ),
         "bad_signature": Explanation(
             "Its signature is missing or is not that of the topic's secret.",

@@ -218,6 +218,16 @@ def affected(result: Result) -> list[tuple[Any, ...]]:
     ]
 
 
+def stale(result: Result) -> set[str]:
+    """The keys of customers whose newest revision says that they are stale."""
+    frame = result.tables.get("stale_profiles")
+    if frame is None:
+        return set()
+    assert not frame.select("customer_key", "revision").is_duplicated().any()
+    newest = frame.sort("revision").unique("customer_key", keep="last")
+    return set(newest.filter("stale")["customer_key"])
+
+
 def incidents(result: Result) -> set[tuple[Any, ...]]:
     """The newest revision of each incident."""
     frame = result.tables.get("incidents")

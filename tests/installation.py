@@ -280,7 +280,7 @@ def result_of(installation: Installation) -> Result:
     """What readers of committed records and of tables see, in the terms of the oracle."""
     result = Result()
     result.notifications += _notifications(installation)
-    for table in ("incidents", "affected_customers", "notifications"):
+    for table in ("incidents", "affected_customers", "notifications", "stale_profiles"):
         result.tables[table] = read_table(installation.data_dir, table)
     return result
 

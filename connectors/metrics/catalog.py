@@ -54,6 +54,8 @@ COUNTERS: Mapping[str, CounterSpec] = MappingProxyType(
         "unknown_values": CounterSpec("Words that a format does not know and took for another.", ("topic", "field")),
         "notifications_published": CounterSpec("Notifications written to Kafka.", ("channel", "phase")),
         "customers_unreachable": CounterSpec("Affected customers whom no channel may reach.", ("phase",)),
+        "profiles_stale": CounterSpec("Customers' profiles that a gap in the source made stale.", ("topic",)),
+        "profiles_refreshed": CounterSpec("Stale profiles whose whole record has come again.", ("topic",)),
         "rows_written": CounterSpec("Rows written to tables.", ("table",)),
         "tokens_made": CounterSpec("Personal values turned into tokens.", ("stream",)),
     }

@@ -13,7 +13,7 @@ to the late rows. **Eviction.** Closed incidents and presence older than `retent
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -140,13 +140,25 @@ class MatchFaults:
         if batch.rows.height:
             self._newest_ms = max(self._newest_ms, int(batch.rows["_timestamp"].max()))  # type: ignore[arg-type]
             if batch.stream == "crm_change":
-                changes = profile_changes(batch, self._origins)
-                self.state.profiles.table.append(changes)
-                self._dirty.append(pick(changes, ("event_time", "customer")))
-                self.state.counts[batch.origin.topic, "used"] += changes.height
+                self._take_crm_changes(batch)
             else:
                 self._take_usage(batch)
         self._marks.observe(batch.origin, batch.max_event_time, caught_up=batch.caught_up, finished=batch.finished)
+
+    def _take_crm_changes(self, batch: Batch) -> None:
+        self.state.counts[batch.origin.topic, "used"] += batch.rows.height
+        is_gap = (batch.rows["op"] == "stale").to_numpy()
+        news = self.state.stale.take(batch.rows, is_gap, self.state.profiles)
+        if news.height:
+            self._out.append(TableOutput("stale_profiles", news))
+            stale, topic = int(news["stale"].sum()), (("topic", batch.origin.topic),)
+            self._out.append(Counted("profiles_stale", topic, stale))
+            self._out.append(Counted("profiles_refreshed", topic, news.height - stale))
+        if is_gap.any():
+            batch = replace(batch, rows=take(batch.rows, ~is_gap))
+        changes = profile_changes(batch, self._origins)
+        self.state.profiles.table.append(changes)
+        self._dirty.append(pick(changes, ("event_time", "customer")))
 
     def _take_usage(self, batch: Batch) -> None:
         """Set late rows aside and keep the others for `_place` and `_count`."""

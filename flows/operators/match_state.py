@@ -17,6 +17,7 @@ from flows.operators.incidents import Incident
 from flows.operators.presence import Presence
 from flows.operators.profiles import Profiles
 from flows.operators.seen_events import SeenEvents
+from flows.operators.stale_profiles import StaleProfiles
 from flows.operators.uses import Fingerprints, among, ranges
 from flows.operators.watermark import FOREVER
 from schemas.frames import stack
@@ -62,6 +63,7 @@ class MatchState:
 
     Attributes:
         profiles: Every customer's profile over time.
+        stale: Whose profile is stale.
         presence: Who used which cell when.
         events: Ids of usage events, to find repeated ones.
         touched: Incident → customer who used its footprint → since when that counts.
@@ -76,6 +78,7 @@ class MatchState:
     window: int
     resume: MatchSnapshot | None = None
     profiles: Profiles = field(init=False)
+    stale: StaleProfiles = field(init=False)
     presence: Presence = field(init=False)
     events: SeenEvents = field(init=False)
     told: dict[str, pl.DataFrame] = field(init=False, default_factory=dict)
@@ -101,6 +104,7 @@ class MatchState:
             return FoldedTable(FoldSpec(schema=schema, fold=fold), self.stores(name), tables.get(name))
 
         self.profiles = Profiles(self.stores("profiles"), tables.get("profiles"))
+        self.stale = StaleProfiles(self.stores("stale"), tables.get("stale"))
         self.presence = Presence(self.window, self.stores("presence"), tables.get("presence"))
         self.events = SeenEvents(self.stores("events"), tables.get("events"))
         self._told_table = table("told", TOLD, _newest("incident", "customer"))
@@ -247,6 +251,7 @@ class MatchState:
     def _tables(self) -> dict[str, FoldedTable]:
         return {
             "profiles": self.profiles.table,
+            "stale": self.stale.table,
             "presence": self.presence.table,
             "events": self.events.table,
             "told": self._told_table,

@@ -28,7 +28,7 @@ from schemas.frames import stack, take
 CHANNELS = ("email", "sms", "whatsapp", "push")
 FIELDS = ("active", "site", "services", "channels", "consent", "email", "msisdn", "language")
 _SOURCE = {"active": "status", "site": "site_id"}
-_ALL_GIVEN = (1 << len(FIELDS)) - 1
+ALL_GIVEN = (1 << len(FIELDS)) - 1
 _DEFAULT_ORDER = 1 + 8 * 2  # email, then SMS, as `_channel_order` writes it
 _OUTCOMES = ("unreachable", *CHANNELS)
 NO_SITE = 0
@@ -63,7 +63,7 @@ Customers = NDArray[np.uint64]
 
 
 def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame:
-    """Turn tokenized `crm_change` rows into rows of PROFILE_COLUMNS.
+    """Turn tokenized `crm_change` rows into rows of PROFILE_COLUMNS. Gaps (op stale) must not be among them.
 
     Shape: one row out for each row in. `customer`, `customer_key` and `site` (fingerprint of `site_id`) must be there.
     """
@@ -80,7 +80,7 @@ def profile_changes(batch: Batch, origins: Mapping[Origin, int]) -> pl.DataFrame
         "version",
         pl.lit(origins[batch.origin], pl.UInt32).alias("origin"),
         pl.col("_offset").alias("offset"),
-        pl.when(whole).then(pl.lit(_ALL_GIVEN, pl.UInt16)).otherwise(named).alias("given"),
+        pl.when(whole).then(pl.lit(ALL_GIVEN, pl.UInt16)).otherwise(named).alias("given"),
         (kept & pl.col("status").fill_null("active").eq("active")).alias("active"),
         pl.when(kept).then("site").fill_null(NO_SITE).alias("site"),
         pl.when(kept).then(_service_bits()).alias("services"),
@@ -148,7 +148,7 @@ def filled(changes: pl.DataFrame) -> pl.DataFrame:
     Shape: the same rows, sorted by customer and order. A field that was never given is null.
     """
     ordered = changes.sort("customer", *ORDER)
-    if (ordered["given"].to_numpy() == _ALL_GIVEN).all():
+    if (ordered["given"].to_numpy() == ALL_GIVEN).all():
         return ordered
     newest = [
         pl.when(pl.col("given") & (1 << bit) != 0).then("place").forward_fill().over("customer").alias(field)
@@ -167,7 +167,7 @@ def profile_versions(changes: pl.DataFrame, until: int) -> pl.DataFrame:
     times = changes["event_time"].to_numpy()
     known = changes if (times <= until).all() else take(changes, times <= until)
     customers = known["customer"].to_numpy()
-    if len(np.unique(customers)) == len(customers) and (known["given"].to_numpy() == _ALL_GIVEN).all():
+    if len(np.unique(customers)) == len(customers) and (known["given"].to_numpy() == ALL_GIVEN).all():
         # nearly everybody has one version only
         whole = known if (customers[1:] > customers[:-1]).all() else known[np.argsort(customers)]
         ends = pl.Series("end", np.full(known.height, FOREVER))

@@ -22,8 +22,9 @@ place of the value; it is treated in the same way.
 Order: `version` is `commitNumber` with `sequenceNumber` in its last four decimal digits (9999 from there on).
 Time: `commitTimestamp`.
 
-GAP events say that something changed but not what, wildcard ids not even where: reason `gap`, fetch the records and
-send them again.
+GAP events say that something changed and not what: fetch the record and send it again. The event is refused (`gap`),
+and each record it names gets a row *stale*, also for a gap of a deletion, which may have been undone since. Overflow
+events and wildcard ids do not say which records changed, so they are refused without a row.
 
 Source:
     Salesforce, Change Data Capture Developer Guide: "ChangeEventHeader Fields", "Get Compound Fields in Change
@@ -38,7 +39,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from schemas.errors import RecordError
-from schemas.formats.adapter import Record, Row, rows_of_parts
+from schemas.formats.adapter import PartlyReadError, Record, Row, rows_of_parts
 from schemas.formats.customers import COLUMNS, cell
 from schemas.formats.fields import Fields, listed
 from schemas.formats.salesforce_bitmaps import is_bitmap, unpacked
@@ -109,6 +110,7 @@ class SalesforceCdc:
         if record.avro is not None:
             header = unpacked(header, payload, record.avro.schema)
         op = _operation(header)
+        ids = _record_ids(header)
         row: Row = {
             "op": op,
             "source_system": "salesforce",
@@ -122,7 +124,13 @@ class SalesforceCdc:
             if not changed:
                 return []
             row |= {"account_type": "prepaid"} | changed
-        return rows_of_parts(_record_ids(header), lambda customer: [{"customer_id": customer, **row}])
+        named = [record_id for record_id in ids if not record_id.endswith("*")]
+        rows = rows_of_parts(named, lambda customer: [{"customer_id": customer, **row}])
+        if op == "stale":
+            raise _gap(_missing(header), rows)
+        if len(named) < len(ids):
+            raise _gap(f"{header.at('recordIds')}: expected ids, came a wildcard; fetch the records again", rows)
+        return rows
 
 
 def _payload(value: Fields) -> Fields:
@@ -132,25 +140,31 @@ def _payload(value: Fields) -> Fields:
 
 def _operation(header: Fields) -> str:
     change = header.required_text("changeType")
-    if change.startswith("GAP_"):
-        place = header.at("changeType")
-        raise RecordError("gap", f"{place}: expected a change with its fields, came a gap; fetch the record again")
-    if change not in _OPS:
+    if change == "GAP_OVERFLOW":
+        raise _gap(_missing(header), [])
+    if change not in _OPS and not change.startswith("GAP_"):
         raise RecordError(
             "unknown_type", f"{header.at('changeType')}: expected {listed((*_OPS, 'GAP_'))}, came another"
         )
     if header.required_text("entityName") not in _ENTITIES:
         raise RecordError("unknown_type", f"{header.at('entityName')}: expected {listed(_ENTITIES)}, came another")
-    return _OPS[change]
+    return _OPS.get(change, "stale")
 
 
 def _record_ids(header: Fields) -> list[str]:
     ids = list(dict.fromkeys(header.texts("recordIds")))
     if not ids:
         raise RecordError("missing_field", f"{header.at('recordIds')}: expected ids of records, came none")
-    if any(record_id.endswith("*") for record_id in ids):
-        raise RecordError("gap", f"{header.at('recordIds')}: expected ids, came a wildcard; fetch the records again")
     return ids
+
+
+def _missing(header: Fields) -> str:
+    return f"{header.at('changeType')}: expected a change with its fields, came a gap; fetch the record again"
+
+
+def _gap(message: str, rows: list[Row]) -> RecordError:
+    """What is missing is refused, whatever else is known of the event."""
+    return PartlyReadError("gap", message, rows) if rows else RecordError("gap", message)
 
 
 def _version(header: Fields) -> int:

@@ -127,7 +127,7 @@ def test_every_metric_is_on_the_page_when_a_flow_has_worked(environment):
     assert page.of("transactions_total", "sink") == page.of("transaction_seconds_count", "sink")
     assert told > 0
 
-    tables = {"incidents", "affected_customers", "notifications"}
+    tables = {"incidents", "affected_customers", "notifications", "stale_profiles"}
     assert set(page.of("table_freshness_seconds", "table")) == tables
     assert page.of("table_rows", "table")["notifications"] == told
     assert page.total("tokens_made_total") > 0

@@ -272,6 +272,8 @@ def profile_at(customer: str, moment: int, log: list[LogRow]) -> dict[str, Any] 
     profile: dict[str, Any] | None = None
     for each in sorted(rows, key=lambda r: (r.time, r.row["version"], r.topic, r.partition, r.offset)):
         row = each.row
+        if row["op"] == "stale":
+            continue
         if row["op"] == "delete":
             profile = {"deleted": True}
         elif row["op"] == "create" or row["changed_fields"] is None:
@@ -281,6 +283,18 @@ def profile_at(customer: str, moment: int, log: list[LogRow]) -> dict[str, Any] 
             if "status" in row["changed_fields"]:
                 profile.pop("deleted", None)
     return profile
+
+
+def stale_customers(log: list[LogRow]) -> set[str]:
+    """Customers with a gap after which no whole row has come."""
+    rows = [(each.row, (each.time, each.row["version"])) for each in log if each.stream == "crm_change"]
+    gaps = [(row["customer_id"], moment) for row, moment in rows if row["op"] == "stale"]
+    whole = [
+        (row["customer_id"], moment)
+        for row, moment in rows
+        if row["op"] in ("create", "delete") or (row["op"] == "update" and row["changed_fields"] is None)
+    ]
+    return {customer for customer, gap in gaps if not any(who == customer and after >= gap for who, after in whole)}
 
 
 def choose(profile: dict[str, Any] | None) -> str | None:

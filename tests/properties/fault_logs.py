@@ -85,7 +85,7 @@ def _crm(draw: st.DrawFn) -> Event:
     time = draw(_moment())
     customer = draw(st.sampled_from(CUSTOMERS))
     fields = ["site_id", "services", "channels", "consent", "status", "email", "msisdn", "language"]
-    op = draw(st.sampled_from(["create", "update", "update", "update", "delete"]))
+    op = draw(st.sampled_from(["create", "update", "update", "update", "delete", "stale"]))
     row = {
         "customer_id": customer,
         "op": op,

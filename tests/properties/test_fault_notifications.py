@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flows.fault_notifications import FaultConfig
 from privacy import Keyring, Sealer, Tokenizer
 from tests import fault_flow
-from tests.oracles.fault_notifications import LogRow, Rules, outcome
+from tests.oracles.fault_notifications import LogRow, Rules, outcome, stale_customers
 from tests.properties.fault_logs import LATENESS, MAX_DELAY, cuts, logs, pauses
 
 SECOND = fault_flow.SECOND
@@ -86,14 +86,19 @@ def test_flow_equals_definition_when_log_is_finished(
     customers = {(name, _key(who, tokenizer), *rest) for name, who, *rest in expected.affected}
     assert Counter(fault_flow.affected(result)) == Counter(customers)
     assert fault_flow.incidents(result) == expected.incidents
+    stale = {_key(customer, tokenizer) for customer in stale_customers(log)}
+    assert fault_flow.stale(result) == stale
+    counted = Counter[str]()
+    for (name, _), amount in result.counts.items():
+        counted[name] += amount
+    assert counted["profiles_stale"] - counted["profiles_refreshed"] == len(stale)
     assert result.late == expected.late
     assert result.rejects == []
     ids = [each["notification_id"] for each in result.notifications]
     assert len(ids) == len(set(ids))
     table = result.tables.get("notifications")
     assert sorted(ids) == sorted([] if table is None else table["notification_id"])
-    records = sum(amount for (name, _), amount in result.counts.items() if name == "records")
-    assert records == len(log)
+    assert counted["records"] == len(log)
 
 
 def _key(customer: str, tokenizer: Tokenizer) -> str:

@@ -32,6 +32,7 @@ from tests.oracles.fault_notifications import (
     late_usage,
     outcome,
     profile_at,
+    stale_customers,
 )
 from tests.properties.fault_logs import CUSTOMERS, LATENESS, MAX_DELAY, PARTITIONS, logs
 
@@ -321,5 +322,7 @@ def test_result_equals_definition_when_replays_of_a_finished_log_crash(
     affected = Counter((name, keys[key], *rest) for name, key, *rest in fault_flow.affected(result))
     assert affected == Counter(expected.affected)
     assert fault_flow.incidents(result) == expected.incidents
+    if retention == MEMORY:
+        assert {keys[key] for key in fault_flow.stale(result)} == stale_customers(log)
     check_tables_agree(flow)
     check_counts(flow, log, rules)

@@ -169,7 +169,7 @@ class _World:
 
     def _crm(self) -> _Event:
         choose = self._random.choice
-        op = choose(["create", "update", "update", "update", "update", "delete"])
+        op = choose(["create", "update", "update", "update", "update", "delete", "stale"])
         return self._crm_event(choose(_CUSTOMERS), op, self._moment(), self._delay())
 
     def _crm_event(self, customer: str, op: str, time: float, delay: float) -> _Event:

@@ -201,23 +201,45 @@ def test_version_orders_changes_when_they_share_a_commit() -> None:
     assert versions == [COMMIT * 10_000 + 1, COMMIT * 10_000 + 2, COMMIT * 10_000 + 9_999, COMMIT * 10_000 + 10_001]
 
 
+GAP = (
+    "gap",
+    "ChangeEventHeader.changeType: expected a change with its fields, came a gap; fetch the record again",
+)
+WILDCARD = ("gap", "ChangeEventHeader.recordIds: expected ids, came a wildcard; fetch the records again")
+STALE = BARE | {"op": "stale", "account_type": None}
+
+
+def partly(value: Any) -> tuple[list[dict[str, Any]], tuple[str, str]]:
+    """The rows of a record that is refused all the same, and why it is."""
+    decoded = reading.decode("crm_change", "salesforce_cdc", value)
+    [refused] = decoded.rejected
+    return decoded.rows.drop("_row").to_dicts(), (refused.reason, refused.message)
+
+
 @pytest.mark.parametrize("kind", ["GAP_CREATE", "GAP_UPDATE", "GAP_DELETE", "GAP_UNDELETE"])
-def test_event_is_a_gap_when_it_has_no_body(kind: str) -> None:
-    assert rejection(event(kind)) == (
-        "gap",
-        "ChangeEventHeader.changeType: expected a change with its fields, came a gap; fetch the record again",
-    )
+def test_record_is_stale_when_its_event_is_a_gap(kind: str) -> None:
+    # the Pub/Sub API sends the fields, too, all null
+    assert partly(event(kind, {"recordIds": [ANNA, BELA]}, Name=None)) == ([STALE, STALE | {"customer_id": BELA}], GAP)
 
 
-def test_event_is_a_gap_when_changes_overflow() -> None:
-    assert rejection(event("GAP_OVERFLOW", {"recordIds": ["000000000000000AAA"], "entityName": None}))[0] == "gap"
+@pytest.mark.parametrize("entity", ["Account", None])
+def test_event_is_a_gap_when_changes_overflow(entity: str | None) -> None:
+    header = {"recordIds": ["000000000000000AAA"], "entityName": entity}
+    assert rejection(event("GAP_OVERFLOW", header)) == GAP
 
 
-def test_event_is_a_gap_when_its_ids_are_a_wildcard() -> None:
-    assert rejection(event("UPDATE", {"recordIds": ["001*"]}, Plan__c="x")) == (
-        "gap",
-        "ChangeEventHeader.recordIds: expected ids, came a wildcard; fetch the records again",
-    )
+@pytest.mark.parametrize("kind", ["UPDATE", "DELETE"])
+def test_event_is_a_gap_when_its_ids_are_a_wildcard(kind: str) -> None:
+    assert rejection(event(kind, {"recordIds": ["001*"]}, Plan__c="x")) == WILDCARD
+
+
+def test_gap_is_refused_alone_when_its_ids_are_a_wildcard() -> None:
+    assert rejection(event("GAP_UPDATE", {"recordIds": ["001*"]})) == GAP
+
+
+def test_records_that_are_named_go_on_when_others_are_a_wildcard() -> None:
+    changed = BARE | {"plan": "flex-20", "changed_fields": ["plan"]}
+    assert partly(event("UPDATE", {"recordIds": [ANNA, "001*"]}, Plan__c="flex-20")) == ([changed], WILDCARD)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +255,11 @@ def test_event_is_a_gap_when_its_ids_are_a_wildcard() -> None:
         ),
         (
             event("CREATE", {"entityName": "Case"}),
+            "unknown_type",
+            "ChangeEventHeader.entityName: expected Account or Contact, came another",
+        ),
+        (
+            event("GAP_UPDATE", {"entityName": "Case"}),
             "unknown_type",
             "ChangeEventHeader.entityName: expected Account or Contact, came another",
         ),
