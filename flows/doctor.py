@@ -6,23 +6,27 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from connectors.kafka import KafkaConfig, partition_counts
+from connectors.kafka.admin import settings_by_topic
 from connectors.settings import Settings
 from flows.data_directory import DataDirectory
 from flows.flow_config import load_flow_table
 from flows.persisted_format import refuse_mismatch, stored_format
 from flows.preparation import equal_partitions, wanted_format
-from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
-from privacy import Keyring, KeyringError
+from flows.topic_plan import NOTIFICATION_TOPICS, dead_letter_topics, inputs_of, reject_topics, require_readable
+from privacy import AuditLog, Keyring, Policy, PrivacyError
 from schemas.codec import Registry
 from schemas.errors import SignalboxError, TerminalError
+from schemas.formats.catalog import CANONICAL
 
 _FREE_BYTES = 1 << 30
+_HOUR_MS = 3_600_000
+_LEAST_HOURS = 24  # to find out what was wrong, to correct it and to replay
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,15 @@ def examine(settings: Settings, flow: str, config: Path | None = None) -> Iterat
         "python": _python,
         "packages": _packages,
         "block reader": _block_reader,
+        "topics file": lambda: _topics_file(settings, flow),
         "brokers": kafka.brokers,
         "input topics": kafka.inputs,
         "output topics": kafka.outputs,
+        "dead letters": kafka.dead_letters,
         "schema registry": lambda: _registry(settings.schema_registry_url),
         "keyring": lambda: _keyring(settings.keyring_path),
+        "reveal policy": lambda: _policy(settings.policy_path),
+        "audit log": lambda: _audit_log(settings),
         "data directory": lambda: _data_directory(settings.data_dir),
         "saved state": lambda: _saved_state(settings, flow, config),
         "disk space": lambda: _disk_space(settings.data_dir),
@@ -65,7 +73,7 @@ def examine(settings: Settings, flow: str, config: Path | None = None) -> Iterat
     for name, check in checks.items():
         try:
             yield Check(name, True, check())
-        except (SignalboxError, KeyringError) as error:
+        except (SignalboxError, PrivacyError) as error:
             yield Check(name, False, " ".join(str(error).split()))
 
 
@@ -99,6 +107,13 @@ def _block_reader() -> str:
     return f"{PATH.name}"
 
 
+def _topics_file(settings: Settings, flow: str) -> str:
+    topics = settings.load_topics()
+    require_readable(topics)
+    vendors = sum(each.format != CANONICAL for each in topics)
+    return f"{len(topics)} topics, {vendors} of them in vendors' formats; {flow} reads {len(inputs_of(flow, topics))}"
+
+
 class _Kafka:
     """Checks that need the brokers; when those do not answer the later ones do not wait for them again."""
 
@@ -121,6 +136,16 @@ class _Kafka:
         topics = [*NOTIFICATION_TOPICS, *reject_topics(self._inputs())]
         return f"{len(topics)} topics, {equal_partitions(self._config(), topics)} partitions each"
 
+    def dead_letters(self) -> str:
+        """They may be personal, so they must go some day; and correcting what they tell of takes a while."""
+        topics = partition_counts(self._config(), dead_letter_topics(self._inputs()))
+        found = settings_by_topic(self._config(), topics)
+        kept = {topic: _hours_kept(topic, settings) for topic, settings in found.items()}
+        told = [hours for hours in kept.values() if hours is not None]
+        if len(told) < len(kept):
+            return f"{len(kept) - len(told)} of {len(kept)} topics have no retention.ms of their own"
+        return f"kept for {min(told) / 24:g} days at least" if told else "no input, no dead letters"
+
     def _config(self) -> KafkaConfig:
         if not self._reachable:
             raise TerminalError("not checked, for no broker answered")
@@ -128,6 +153,24 @@ class _Kafka:
 
     def _inputs(self) -> list[str]:
         return [each.topic for each in inputs_of(self._flow, self._settings.load_topics())]
+
+
+def _hours_kept(topic: str, settings: Mapping[str, str]) -> int | None:
+    """How long a topic of dead letters keeps them; None where the broker does not say."""
+    if "retention.ms" not in settings:
+        return None
+    hours = int(settings["retention.ms"]) // _HOUR_MS
+    if hours < 0 or "delete" not in settings.get("cleanup.policy", "delete"):
+        raise TerminalError(
+            f"{topic} keeps dead letters for ever, and they may be personal: set its cleanup.policy to delete and its "
+            "retention.ms, such as to 1209600000, with your Kafka tools"
+        )
+    if hours < _LEAST_HOURS:
+        raise TerminalError(
+            f"{topic} keeps dead letters for {hours} hours, expected {_LEAST_HOURS} at least, to correct and replay "
+            "them: raise its retention.ms, such as to 1209600000, with your Kafka tools"
+        )
+    return hours
 
 
 def _registry(url: str | None) -> str:
@@ -139,6 +182,18 @@ def _registry(url: str | None) -> str:
 
 def _keyring(path: Path) -> str:
     return f"{path}, primary key {Keyring.load(path).primary_id}"
+
+
+def _policy(path: Path | None) -> str:
+    policy = Policy.load(path)
+    return f"{policy.source}, {len(policy.roles)} roles"
+
+
+def _audit_log(settings: Settings) -> str:
+    directory = DataDirectory(settings.data_dir).audit
+    if not directory.exists():
+        return "nothing was revealed yet"
+    return f"whole, {AuditLog(directory, Keyring.load(settings.keyring_path)).verify().entries} entries"
 
 
 def _data_directory(path: Path) -> str:

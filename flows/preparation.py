@@ -12,7 +12,7 @@ from flows.fault_notifications import STEPS_VERSION, FaultConfig
 from flows.flow_config import flow_config
 from flows.persisted_format import PersistedFormat, adopt_format
 from flows.run_description import RunDescription
-from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics
+from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics, require_readable
 from privacy import Keyring
 from schemas.errors import TerminalError
 
@@ -39,6 +39,7 @@ def prepare(settings: Settings, run: RunDescription) -> RunDescription:
         TransientError: Kafka does not answer.
     """
     Keyring.load(settings.keyring_path)  # no key, no flow
+    require_readable(inputs_of(run.flow, settings.load_topics()))
     wanted = wanted_format(settings, run.flow, run.config)
     adopt_format(DataDirectory(settings.data_dir), run.flow, wanted)
     return RunDescription(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from connectors.topics import TopicConfig
 from flows.operators.profiles import CHANNELS
 from schemas.errors import TerminalError
+from schemas.formats import decoder_for
 
 NOTIFICATION_TOPICS = tuple(f"notifications.{channel}" for channel in CHANNELS)
 
@@ -29,6 +30,28 @@ def require_flow(flow: str) -> None:
 def inputs_of(flow: str, topics: Iterable[TopicConfig]) -> list[TopicConfig]:
     """The topics that a flow reads."""
     return [each for each in topics if each.stream in FLOW_STREAMS[flow]]
+
+
+def require_readable(topics: Iterable[TopicConfig]) -> None:
+    """Refuse topics in a format that their stream does not come in, and those whose secret is not set.
+
+    Raises:
+        TerminalError: One line per topic.
+    """
+    mistakes = []
+    for each in topics:
+        try:
+            decoder_for(each.stream, each.format, None, each.secret())
+        except TerminalError as error:
+            named = f'["{each.topic}"]'
+            mistakes.append(str(error) if str(error).startswith(named) else f"{named} {error}")
+    if mistakes:
+        raise TerminalError("\n".join(mistakes))
+
+
+def dead_letter_topics(inputs: Iterable[str]) -> list[str]:
+    """Where unreadable records of these topics go."""
+    return [f"{topic}.dlq" for topic in inputs]
 
 
 def reject_topics(inputs: Iterable[str]) -> list[str]:

@@ -117,20 +117,29 @@ def partition_counts(
 
 
 def topic_settings(config: KafkaConfig, topic: str) -> dict[str, str]:
-    """The settings of a topic as they are in force, by name.
+    """The settings of a topic as they are in force, by name; see `settings_by_topic`."""
+    return settings_by_topic(config, [topic])[topic]
+
+
+def settings_by_topic(config: KafkaConfig, topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The settings of some topics as they are in force, by topic and name.
 
     Raises:
         TransientError: Kafka does not answer.
-        TerminalError: The topic does not exist, or this user may not see its settings.
+        TerminalError: A topic does not exist, or this user may not see its settings.
     """
-    admin = admin_client(config)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    [future] = admin.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
-    try:
-        found = future.result(_REQUEST_SECONDS)
-    except KafkaException as error:
-        raise error_from(f"settings of {topic}", error) from error
-    return {name: entry.value for name, entry in found.items() if entry.value is not None}
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    if not resources:
+        return {}
+    admin = admin_client(config)  # must outlive its answers
+    found: dict[str, dict[str, str]] = {}
+    for resource, future in admin.describe_configs(resources, request_timeout=_REQUEST_SECONDS).items():
+        try:
+            entries = future.result(_REQUEST_SECONDS)
+        except KafkaException as error:
+            raise error_from(f"settings of {resource.name}", error) from error
+        found[resource.name] = {name: entry.value for name, entry in entries.items() if entry.value is not None}
+    return found
 
 
 def end_offsets(config: KafkaConfig, origins: Iterable[Origin]) -> dict[Origin, int]:

@@ -14,9 +14,9 @@ def doctor(
 ) -> None:
     """Check everything a flow needs, and say what to do.
 
-    One line for each check, exit code 1 if anything failed. Checked are Python, packages, the Kafka block reader,
-    brokers, topics, the schema registry, the keyring, the data directory, the saved state, and disk space. Nothing is
-    changed.
+    One line for each check, exit code 1 if anything failed. Checked are Python, packages, the Kafka block reader, the
+    topics file, brokers, topics, how long dead letters are kept, the schema registry, the keyring, the reveal policy,
+    the audit log, the data directory, the saved state, and disk space. Nothing is changed.
     """
     from connectors.settings import Settings
     from flows.doctor import examine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from connectors.broker import EmbeddedBroker, free_port
-from connectors.kafka import KafkaConfig, end_offsets
+from connectors.kafka import KafkaConfig, create_topics, end_offsets
 from flows.cli import main
 from flows.refusal_reasons import EXPLANATIONS
 from flows.topic_plan import NOTIFICATION_TOPICS
-from privacy import Keyring, Sealer
+from privacy import AuditLog, Keyring, Sealer
 from schemas.blocks import RecordBlock
 from schemas.codec import REASONS, Rejected
 from schemas.dead_letters import error_headers, seal_record
@@ -253,8 +254,114 @@ def test_the_doctor_says_what_to_do_when_things_are_missing(capsys, brokers, mon
     use_topics(monkeypatch, tmp_path, "never.made")
     monkeypatch.setenv("SIGNALBOX_SCHEMA_REGISTRY_URL", f"http://127.0.0.1:{free_port()}")
     code, out, err = run(capsys, "doctor")
-    assert (code, err) == (1, "4 failed\n")
+    assert (code, err) == (1, "5 failed\n")
     failed = [line.split("  ", 1)[1] for line in out.splitlines() if line.startswith("FAILED")]
-    assert [line[:15].strip() for line in failed] == ["input topics", "output topics", "schema registry", "keyring"]
+    assert [line[:15].strip() for line in failed] == [
+        "input topics",
+        "output topics",
+        "dead letters",
+        "schema registry",
+        "keyring",
+    ]
     assert "signalbox topics create" in failed[0]
-    assert "signalbox keys create" in failed[3]
+    assert "signalbox keys create" in failed[4]
+
+
+def failures(capsys) -> dict[str, str]:
+    """What the doctor finds wrong, by check."""
+    code, out, err = run(capsys, "doctor")
+    failed = [line.removeprefix("FAILED").strip() for line in out.splitlines() if line.startswith("FAILED")]
+    assert (code, err) == ((1, f"{len(failed)} failed\n") if failed else (0, ""))
+    return dict(re.split(r"\s{2,}", line, maxsplit=1) for line in failed)
+
+
+def write_topics(monkeypatch, folder: Path, **tables: str) -> None:
+    path = folder / "topics.toml"
+    path.write_text("".join(f'["{name}"]\n{lines}\n' for name, lines in tables.items()))
+    monkeypatch.setenv("SIGNALBOX_TOPICS", str(path))
+
+
+MIST = 'stream = "network_fault"\nformat = "mist"\nsecret_env = "SIGNALBOX_DOCTORS_SECRET"'
+
+
+def test_the_doctor_names_every_topic_when_the_topics_file_cannot_be_used(capsys, brokers, monkeypatch, tmp_path):
+    monkeypatch.delenv("SIGNALBOX_DOCTORS_SECRET", raising=False)
+    odd = {
+        "a": 'stream = "network_fault"\nformat = "debezium"',
+        "b": MIST,
+        "c": 'stream = "usage_event"\nformat = "canonical"\nsecret_env = "SIGNALBOX_BROKERS"',
+        "d": 'stream = "billing_event"\nformat = "paper"',
+    }
+    write_topics(monkeypatch, tmp_path, **odd)
+    said = failures(capsys)["topics file"]
+    assert "[\"a\"] stream network_fault: format 'debezium' is not known, expected canonical, tmf642" in said
+    assert '["b"] expects its secret in SIGNALBOX_DOCTORS_SECRET, which is not set' in said
+    assert '["c"] stream usage_event: format canonical has no signatures to check; take secret_env out' in said
+    assert "[\"d\"] stream billing_event: format 'paper' is not known" in said
+    write_topics(monkeypatch, tmp_path, a='stream = "weather"\nformat = "canonical"')
+    assert "names the unknown stream 'weather'" in failures(capsys)["topics file"]
+
+
+def test_the_doctor_is_content_again_when_the_topics_file_is_corrected(capsys, brokers, monkeypatch, tmp_path):
+    write_topics(monkeypatch, tmp_path, **{"doctors.mist": MIST})
+    monkeypatch.delenv("SIGNALBOX_DOCTORS_SECRET", raising=False)
+    assert "topics file" in failures(capsys)
+    monkeypatch.setenv("SIGNALBOX_DOCTORS_SECRET", "s3cr3t")
+    assert run(capsys, "topics", "create", "--output-partitions", "1")[0] == 0
+    assert run(capsys, "keys", "create")[0] == 0
+    assert failures(capsys) == {}
+    write_topics(monkeypatch, tmp_path, **{"doctors.mist": MIST, "doctors.new": MIST})
+    assert list(failures(capsys)) == ["input topics", "output topics", "dead letters"]
+
+
+def test_a_run_ends_at_once_when_the_topics_file_cannot_be_used(capsys, brokers, monkeypatch, tmp_path):
+    write_topics(monkeypatch, tmp_path, a='stream = "network_fault"\nformat = "debezium"', b=MIST)
+    monkeypatch.delenv("SIGNALBOX_DOCTORS_SECRET", raising=False)
+    assert run(capsys, "keys", "create")[0] == 0
+    code, _, err = run(capsys, "run", "fault-notifications")
+    assert code == 2
+    assert [line.split(" ")[1] for line in err.splitlines() if line.startswith("signalbox: [")] == ['["a"]', '["b"]']
+
+
+@pytest.mark.parametrize(
+    ("hours", "message"),
+    [
+        (-1, "keeps dead letters for ever, and they may be personal: set its cleanup.policy to delete and its"),
+        (5, "keeps dead letters for 5 hours, expected 24 at least, to correct and replay them: raise its"),
+    ],
+)
+def test_the_doctor_warns_when_dead_letters_are_kept_too_long_or_too_short(
+    capsys, brokers, monkeypatch, tmp_path, hours, message
+):
+    topic = f"doctors.kept{hours}"
+    use_topics(monkeypatch, tmp_path, topic)
+    create_topics(KafkaConfig(brokers), {f"{topic}.dlq": 1}, settings={"retention.ms": str(hours * 3_600_000)})
+    assert run(capsys, "topics", "create", "--output-partitions", "1")[0] == 0
+    expected = f"{topic}.dlq {message} retention.ms, such as to 1209600000, with your Kafka tools"
+    assert failures(capsys)["dead letters"] == expected
+
+
+@pytest.mark.kafka
+def test_the_doctor_tells_how_long_dead_letters_are_kept_when_the_brokers_say_so(capsys, kafka, monkeypatch, tmp_path):
+    monkeypatch.setenv("SIGNALBOX_BROKERS", kafka.brokers)
+    use_topics(monkeypatch, tmp_path, "doctors.fortnight")
+    assert run(capsys, "topics", "create")[0] == 0
+    wait_until(lambda: have_leaders(kafka.brokers, "doctors.fortnight"), "electing leaders")
+    _, out, _ = run(capsys, "doctor")
+    assert "ok      dead letters      kept for 14 days at least\n" in out
+
+
+def test_the_doctor_says_so_when_policy_or_audit_log_are_damaged(capsys, brokers, monkeypatch, tmp_path):
+    assert run(capsys, "keys", "create")[0] == 0
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[care]\nshoe_size = ["complaint"]\n')
+    monkeypatch.setenv("SIGNALBOX_POLICY", str(policy))
+    assert failures(capsys)["reveal policy"].startswith(f"{policy}: [care] shoe_size is no class of personal data")
+    monkeypatch.delenv("SIGNALBOX_POLICY")
+    keyring = Keyring.load(tmp_path / "data" / "keyring.json")
+    log = AuditLog(tmp_path / "data" / "audit", keyring)
+    log.append([{"outcome": "revealed"}, {"outcome": "revealed"}])
+    assert "audit log" not in failures(capsys)
+    assert "ok      audit log         whole, 2 entries\n" in run(capsys, "doctor")[1]
+    log.path.write_bytes(log.path.read_bytes().replace(b"revealed", b"refused", 1))
+    assert failures(capsys)["audit log"].startswith(f"the audit log {log.path} is damaged: line 1 ")
