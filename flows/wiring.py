@@ -22,7 +22,7 @@ from flows.fault_notifications import FLOW, TABLES, FaultConfig, FaultIO, build
 from flows.flow_config import flow_config
 from flows.run_description import RunDescription
 from flows.topic_plan import NOTIFICATION_TOPICS, inputs_of, reject_topics, require_flow
-from privacy import Keyring, Sealer, Tokenizer
+from privacy import Keyring, KeyringWatch, Sealer, Tokenizer
 from schemas.codec import CanonicalDecoder, Encoder, Registry
 from schemas.contracts import contract
 from schemas.formats import decoder_for
@@ -118,7 +118,7 @@ def wire(settings: Settings, run: RunDescription, stop: threading.Event) -> Wire
         decoders={each.topic: decoder_for(each.stream, each.format, registry, each.secret()) for each in topics},
         published_decoder=CanonicalDecoder(notification, registry),
         encoder=Encoder(notification, registry, subject="signalbox.notification"),
-        tokenizer=Tokenizer(keyring),
+        tokenizer=Tokenizer(keyring, KeyringWatch(keyring)),
         sealer=Sealer(keyring),
         origins=_origins(topics, run),
         output_partitions=run.output_partitions,

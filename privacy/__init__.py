@@ -3,6 +3,7 @@
 from privacy.audit import AuditLog
 from privacy.errors import AuditDamageError, AuditError, KeyringError, PolicyError, PrivacyError, RefusedError
 from privacy.keyring import Keyring
+from privacy.keyring_watch import KeyringWatch
 from privacy.policy import Policy
 from privacy.redact import redact
 from privacy.reveal import RevealRequest, reveal
@@ -12,6 +13,7 @@ from privacy.tokens import PII_CLASSES, Tokenizer
 __all__ = [
     "PII_CLASSES",
     "Keyring",
+    "KeyringWatch",
     "Sealer",
     "Tokenizer",
     "Policy",

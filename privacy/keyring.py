@@ -77,8 +77,9 @@ class Keyring:
     def rotate(self) -> Keyring:
         """Add a new primary token key to the file; the old ones still open their tokens.
 
-        Running processes go on with the keyring they have loaded, until they start again. Rotations at the same time
-        wait for each other. Where the path is a link, the file it leads to is replaced, and the link stays.
+        Running processes take it up where they watch the file (`KeyringWatch`), others go on with what they loaded.
+        Rotations at the same time wait for each other. Where the path is a link, the file it leads to is replaced, and
+        the link stays.
 
         Returns:
             The keyring as it is in the file now.
@@ -102,6 +103,27 @@ class Keyring:
                 f"the keyring {self.path} cannot be written ({error.strerror}): expected a directory we may write to"
             ) from error
         return Keyring.load(self.path)
+
+    def require_follows(self, earlier: Keyring) -> None:
+        """Pass if this is what became of an earlier keyring, so that what was made with that one still fits.
+
+        Raises:
+            KeyringError: Another keyring's keys are in the file, or it was put back to before a rotation.
+        """
+        ours, theirs = self._file, earlier._file
+        known = {key.id: key.secret for key in theirs.tokens}
+        if ours.join.secret != theirs.join.secret or ours.sealing != theirs.sealing:
+            raise self._stranger("the same join key and sealing key")
+        if any(known.get(key.id, key.secret) != key.secret for key in ours.tokens):
+            raise self._stranger("the same key under each id")
+        if self.primary_id != earlier.primary_id and self.primary_id in known:
+            raise self._stranger(f"{earlier.primary_id} or a newer key as the primary one")
+
+    def _stranger(self, expected: str) -> KeyringError:
+        return KeyringError(
+            f"the keyring {self.path} is not what became of the one in use: expected {expected}; put that one back, or "
+            "start again if this one is meant"
+        )
 
     @property
     def primary_id(self) -> str:
@@ -151,6 +173,12 @@ class Keyring:
         Source: RFC 5869, section 2.3 (HKDF-Expand; the join key is uniformly random and needs no extraction).
         """
         return HKDFExpand(SHA256(), 32, f"signalbox {purpose}".encode()).derive(self._file.join.secret)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyring) and self._file == other._file
+
+    def __hash__(self) -> int:
+        return hash(self._file)
 
     def __repr__(self) -> str:
         return f"Keyring({str(self.path)!r}, primary={self.primary_id!r}, tokens={list(self.token_key_ids)})"

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from privacy.aes import ColumnarCmac, ColumnarSiv, Sealed
 from privacy.errors import KeyringError
 from privacy.keyring import Keyring
+from privacy.keyring_watch import KeyringWatch
 from privacy.ragged import Bytes, Ragged, strings
 
 PII_CLASSES = frozenset(
@@ -36,13 +37,18 @@ class Tokenizer:
     Columns are String columns; nulls stay null; the result has the column's name and length. One process has one
     tokenizer and uses it from one thread: it is not safe to share between threads.
 
+    Args:
+        keyring: Whose keys are used.
+        watch: Says which keyring has become of it; None goes on with the one that is given.
+
     Attributes:
         made: Tokens made so far.
     """
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, watch: KeyringWatch | None = None) -> None:
         self.made = 0
         self._keyring = keyring
+        self._watch = watch
         self._sivs: dict[str, ColumnarSiv] = {}
         self._customers = ColumnarCmac(keyring.join_key("customer"))
         self._fingerprints = ColumnarCmac(keyring.join_key("fingerprint"))
@@ -63,6 +69,7 @@ class Tokenizer:
 
         Source: RFC 5297 (class as associated data), RFC 4648 section 5.
         """
+        self._renew()
         siv, present = self._siv(pii_class), _present(column)
         self.made += len(present)
         prefix = f"{pii_class}.{self._keyring.primary_id}.".encode()
@@ -113,6 +120,7 @@ class Tokenizer:
         Raises:
             KeyringError: It is no token, its key is not in the keyring, or it was tampered with.
         """
+        self._renew()
         pii_class, key_id, text = _parts(token)
         cipher = AESSIV(self._keyring.token_key(key_id))
         try:
@@ -124,6 +132,12 @@ class Tokenizer:
             f"the token does not open with key {key_id} of {self._keyring.path}: expected a token that this keyring "
             "made, unchanged; use the keyring that made it"
         )
+
+    def _renew(self) -> None:
+        """Go on with the newest keyring. Customer keys and fingerprints stay: their keys never change."""
+        if self._watch is not None and (newest := self._watch.current()) is not self._keyring:
+            self._keyring = newest
+            self._sivs.clear()
 
     def _siv(self, pii_class: str) -> ColumnarSiv:
         if pii_class not in self._sivs:

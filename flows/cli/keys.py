@@ -47,13 +47,13 @@ def rotate(
     """Add a token key, which makes all new tokens.
 
     Old tokens stay readable, and customer keys stay the same: what was written before joins with what comes. A running
-    flow goes on with the key it has until it starts again.
+    flow takes the new key up within seconds.
     """
     from connectors.settings import Settings
     from privacy import Keyring
 
     keyring = Keyring.load(path or Settings.load().keyring_path).rotate()
     typer.echo(
-        f"added primary key {keyring.primary_id} to the keyring {keyring.path}: a running flow takes it up when it is "
-        "started again; keep a new copy in a safe place"
+        f"added primary key {keyring.primary_id} to the keyring {keyring.path}: a running flow takes it up within "
+        "seconds; keep a new copy in a safe place"
     )

@@ -171,7 +171,7 @@ def test_a_key_is_added_when_keys_rotate(capsys, tmp_path):
     code, out, err = run(capsys, "keys", "rotate")
     assert (code, err) == (0, "")
     assert out == (
-        f"added primary key k2 to the keyring {path}: a running flow takes it up when it is started again; "
+        f"added primary key k2 to the keyring {path}: a running flow takes it up within seconds; "
         "keep a new copy in a safe place\n"
     )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
