@@ -95,8 +95,9 @@ $(DEBEZIUM_COPIED): deploy/debezium/pom.xml deploy/debezium/jars.sha256
 	@mv $(DEBEZIUM_JARS).new $(DEBEZIUM_JARS)
 	@touch $@
 
-bench: setup kafka  ## Measure what decoding costs, and how fast everybody is told (about five minutes)
+bench: setup kafka  ## Measure what decoding and tokens cost, and how fast everybody is told (about five minutes)
 	@$(BIN)/python -m benchmarks.decode
+	@$(BIN)/python -m benchmarks.tokens
 	@$(BIN)/python -m benchmarks.fault_fanout
 
 lock: setup  ## Resolve pyproject.toml anew, keeping locked versions where they still fit

@@ -1,7 +1,17 @@
 """Personal data is tokenized on the way in, and only holders of the keyring can read it back."""
 
 from privacy.audit import AuditLog
-from privacy.errors import AuditDamageError, AuditError, KeyringError, PolicyError, PrivacyError, RefusedError
+from privacy.customer_tokens import RowKeys
+from privacy.errors import (
+    AuditDamageError,
+    AuditError,
+    ForgottenError,
+    KeyringError,
+    PolicyError,
+    PrivacyError,
+    RefusedError,
+)
+from privacy.forget import Forgotten, forget
 from privacy.keyring import Keyring
 from privacy.keyring_watch import KeyringWatch
 from privacy.policy import Policy
@@ -16,14 +26,18 @@ __all__ = [
     "KeyringWatch",
     "Sealer",
     "Tokenizer",
+    "RowKeys",
     "Policy",
     "RevealRequest",
     "reveal",
+    "Forgotten",
+    "forget",
     "AuditLog",
     "redact",
     "PrivacyError",
     "AuditDamageError",
     "AuditError",
+    "ForgottenError",
     "KeyringError",
     "PolicyError",
     "RefusedError",

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -37,3 +38,12 @@ def opened_directory(path: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def overwrite(file: BinaryIO) -> None:
+    """Put zeros in the place of a file's bytes, and see them to the disk."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    file.write(bytes(size))
+    file.flush()
+    os.fsync(file.fileno())

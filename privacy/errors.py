@@ -12,6 +12,10 @@ class KeyringError(PrivacyError):
     """
 
 
+class ForgottenError(KeyringError):
+    """The customer whose token it is was forgotten: nobody can open it any more."""
+
+
 class PolicyError(PrivacyError):
     """The reveal policy cannot be used; the message names the file and the place in it."""
 

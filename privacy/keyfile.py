@@ -1,4 +1,4 @@
-"""The keyring's file format: JSON, version 1."""
+"""The keyring's file format: JSON, version 2. Version 1, which has no `customers`, is still read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from privacy.errors import KeyringError
+from privacy.puncturable import PuncturablePrf
 
-VERSION = 1
+VERSION = 2
 SIV_BYTES = 64
 JOIN_BYTES = 32
 
 _ID = re.compile(r"[a-z][0-9]{1,6}")
+_NUMBER = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,29 @@ class KeyFile:
         tokens: Token keys, oldest first; the last is the primary, the others are retired but readable.
         join: What customer keys, fingerprints and the keys of the audit log are derived from.
         sealing: Seals dead letters.
+        customers: What a customer's own keys are derived from, less those who were forgotten; None in version 1.
     """
 
     tokens: tuple[Key, ...]
     join: Key
     sealing: Key
+    customers: PuncturablePrf | None
 
 
 def render(file: KeyFile) -> bytes:
     """The file's bytes."""
+    if file.customers is None:
+        raise ValueError(f"version {VERSION} has customers")
     states = ["readable"] * (len(file.tokens) - 1) + ["primary"]
     document = {
         "version": VERSION,
         "keys": [_entry(key) | {"state": state} for key, state in zip(file.tokens, states, strict=True)],
         "join": _entry(file.join),
         "sealing": _entry(file.sealing),
+        "customers": {
+            "forgotten": [f"{number:016x}" for number in file.customers.forgotten],
+            "nodes": base64.b64encode(file.customers.nodes).decode(),
+        },
     }
     return json.dumps(document, indent=2).encode() + b"\n"
 
@@ -72,9 +82,9 @@ def parse(data: bytes, name: str) -> KeyFile:
     document = _json(data)
     if not isinstance(document, dict) or "version" not in document:
         raise KeyringError(f"{name} is no keyring: expected the JSON file that `signalbox keys create` makes")
-    if document["version"] != VERSION:
+    if document["version"] not in (1, VERSION):
         raise KeyringError(
-            f"the keyring {name} is of another version: expected {VERSION}; use the Signalbox that made it"
+            f"the keyring {name} is of another version: expected 1 or {VERSION}; use the Signalbox that made it"
         )
     entries = document.get("keys")
     if not isinstance(entries, list) or not entries:
@@ -88,6 +98,7 @@ def parse(data: bytes, name: str) -> KeyFile:
         tokens,
         join=_key(document.get("join"), "join", JOIN_BYTES, name),
         sealing=_key(document.get("sealing"), "sealing", SIV_BYTES, name),
+        customers=None if document["version"] == 1 else _customers(document.get("customers"), name),
     )
 
 
@@ -114,6 +125,19 @@ def _key(entry: Any, place: str, size: int, name: str) -> Key:
     if len(secret) != size:
         raise _damaged(name, f"{place}.key", f"{size} bytes in base64")
     return Key(key_id, created, secret)
+
+
+def _customers(entry: Any, name: str) -> PuncturablePrf:
+    parts = entry if isinstance(entry, dict) else {}
+    forgotten, nodes = parts.get("forgotten"), parts.get("nodes")
+    if not (isinstance(forgotten, list) and isinstance(nodes, str)):
+        raise _damaged(name, "customers", "forgotten as a list and nodes as text")
+    if not all(isinstance(number, str) and _NUMBER.fullmatch(number) for number in forgotten):
+        raise _damaged(name, "customers.forgotten", "numbers of 16 hexadecimal digits")
+    try:
+        return PuncturablePrf(tuple(int(number, 16) for number in forgotten), _base64(nodes))
+    except ValueError as error:
+        raise _damaged(name, "customers", str(error).removeprefix("expected ")) from error
 
 
 def _base64(text: str) -> bytes:

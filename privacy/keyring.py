@@ -6,7 +6,7 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from typing import NoReturn
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from privacy.durable import opened_directory, written
+from privacy.durable import opened_directory, overwrite, written
 from privacy.errors import KeyringError
 from privacy.keyfile import JOIN_BYTES, SIV_BYTES, Key, KeyFile, parse, render
+from privacy.puncturable import PuncturablePrf
 
 
 class Keyring:
@@ -28,6 +29,8 @@ class Keyring:
     - *Join key* (32 bytes): customer keys, fingerprints and the keys of the audit log are derived from it. It outlives
       rotations, so streams tokenized before and after one still join, shards keep their customers, the log its chain.
     - *Sealing key* (AES-SIV, 64 bytes): dead letters.
+    - *Customers*: together with a token key, the key of each customer's own tokens. It does not rotate either. `forget`
+      takes one customer out of it, so that no key for their tokens is left, neither here nor in what is rotated later.
 
     A keyring does not change once loaded, shows no key in its `repr` and cannot be pickled, so that no key reaches a
     recovery store or another process.
@@ -63,6 +66,7 @@ class Keyring:
             tokens=(Key("k1", _now(), secrets.token_bytes(SIV_BYTES)),),
             join=Key("j1", _now(), secrets.token_bytes(JOIN_BYTES)),
             sealing=Key("s1", _now(), secrets.token_bytes(SIV_BYTES)),
+            customers=PuncturablePrf.create(),
         )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,8 +82,11 @@ class Keyring:
         """Add a new primary token key to the file; the old ones still open their tokens.
 
         Running processes take it up where they watch the file (`KeyringWatch`), others go on with what they loaded.
-        Rotations at the same time wait for each other. Where the path is a link, the file it leads to is replaced, and
-        the link stays.
+        Changes at the same time wait for each other. Where the path is a link, the file it leads to is replaced, and
+        the link stays. The bytes of the file as it was are written over; what the disk, its file system or a backup
+        keep of them is out of reach here.
+
+        A keyring of version 1 becomes one of version 2: from then on customers have tokens that can be forgotten.
 
         Returns:
             The keyring as it is in the file now.
@@ -87,20 +94,53 @@ class Keyring:
         Raises:
             KeyringError: The file cannot be read or written any more.
         """
+
+        def rotated(file: KeyFile) -> KeyFile:
+            number = max(int(key.id[1:]) for key in file.tokens) + 1
+            fresh = Key(f"k{number}", _now(), secrets.token_bytes(SIV_BYTES))
+            return replace(file, tokens=(*file.tokens, fresh), customers=file.customers or PuncturablePrf.create())
+
+        return self._rewritten(rotated)
+
+    def forget(self, number: int) -> Keyring:
+        """Take a customer out of the file for good. Otherwise as `rotate`.
+
+        Args:
+            number: The customer's number, the first 64 bits of the customer key. Among a hundred million others one has
+                the same number, and is forgotten too, with a chance of 5e-12.
+
+        Returns:
+            The keyring as it is in the file now.
+
+        Raises:
+            KeyringError: It is of version 1, or the file cannot be read or written any more.
+        """
+
+        def punctured(file: KeyFile) -> KeyFile:
+            if file.customers is None:
+                raise KeyringError(
+                    f"the keyring {self.path} is of version 1, whose tokens cannot be forgotten: "
+                    "run signalbox keys rotate first; tokens made before stay readable"
+                )
+            return replace(file, customers=file.customers.without(number))
+
+        return self._rewritten(punctured)
+
+    def _rewritten(self, change: Callable[[KeyFile], KeyFile]) -> Keyring:
+        """Replace the file by what becomes of it, durably."""
         path = self.path.resolve()
         try:
             with _locked(path.parent):
-                file = Keyring.load(path)._file  # somebody may have rotated it since we read it
-                number = max(int(key.id[1:]) for key in file.tokens) + 1
-                fresh = Key(f"k{number}", _now(), secrets.token_bytes(SIV_BYTES))
-                rotated = replace(file, tokens=(*file.tokens, fresh))
-                with written(path, render(rotated)) as temporary:
-                    owner = path.stat()
-                    os.chown(temporary, owner.st_uid, owner.st_gid)  # root may rotate what a service reads
+                file = Keyring.load(path)._file  # somebody may have changed it since we read it
+                with path.open("r+b") as before, written(path, render(change(file))) as temporary:
+                    owner = os.fstat(before.fileno())
+                    os.chown(temporary, owner.st_uid, owner.st_gid)  # root may change what a service reads
                     temporary.replace(path)
+                    overwrite(before)
         except OSError as error:
             raise KeyringError(
-                f"the keyring {self.path} cannot be written ({error.strerror}): expected a directory we may write to"
+                f"the keyring {self.path} cannot be written ({error.strerror}): expected a file of mode 0600 in a "
+                "directory we may write to"
             ) from error
         return Keyring.load(self.path)
 
@@ -118,6 +158,8 @@ class Keyring:
             raise self._stranger("the same key under each id")
         if self.primary_id != earlier.primary_id and self.primary_id in known:
             raise self._stranger(f"{earlier.primary_id} or a newer key as the primary one")
+        if not earlier.forgotten <= self.forgotten:
+            raise self._stranger("all customers to be forgotten who were")
 
     def _stranger(self, expected: str) -> KeyringError:
         return KeyringError(
@@ -139,6 +181,16 @@ class Keyring:
     def sealing_id(self) -> str:
         """The id of the sealing key."""
         return self._file.sealing.id
+
+    @property
+    def customers(self) -> PuncturablePrf | None:
+        """What customers' own keys are derived from; None in a keyring of version 1."""
+        return self._file.customers
+
+    @property
+    def forgotten(self) -> frozenset[int]:
+        """The numbers of the customers who were forgotten."""
+        return frozenset(self._file.customers.forgotten if self._file.customers else ())
 
     def token_key(self, key_id: str) -> bytes:
         """An AES-SIV key for tokens, 64 bytes.
@@ -194,13 +246,16 @@ def _read_private(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
             if mode & 0o077:
                 raise KeyringError(
                     f"the keyring {path} is open to others (mode {mode:04o}): expected 0600; run chmod 600 {path}, "
                     "and replace the keys if others had access"
                 )
-            return file.read()
+            data = file.read()
+            # when it was replaced meanwhile, we may have read what was written over it
+            return data if os.path.samestat(status, path.stat()) else _read_private(path)
     except FileNotFoundError as error:
         raise KeyringError(f"no keyring at {path}: expected the file that `signalbox keys create` makes") from error
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from privacy.audit import AuditLog
-from privacy.errors import KeyringError, RefusedError
+from privacy.errors import ForgottenError, KeyringError, RefusedError
 from privacy.keyring import Keyring
 from privacy.policy import Policy, require_name
 from privacy.tokens import Tokenizer, token_class
@@ -46,6 +46,7 @@ def reveal(request: RevealRequest, *, policy: Policy, keyring: Keyring, log: Aud
     Raises:
         PolicyError: The role or the purpose is no name of one.
         RefusedError: The policy does not let the role open one of the classes for the purpose.
+        ForgottenError: The customer behind one of the tokens was forgotten.
         KeyringError: One of the tokens is none, or the keyring does not open it.
         AuditError: It cannot be noted; so nothing is revealed.
     """
@@ -61,8 +62,8 @@ def reveal(request: RevealRequest, *, policy: Policy, keyring: Keyring, log: Aud
     tokenizer = Tokenizer(keyring)
     try:
         values = [tokenizer.open(token) for token in request.tokens]
-    except KeyringError:
-        _note(request, "unopened", log)
+    except KeyringError as error:
+        _note(request, "forgotten" if isinstance(error, ForgottenError) else "unopened", log)
         raise
     _note(request, "revealed", log)
     return values

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from privacy.aes import ColumnarCmac, ColumnarSiv, Sealed
+from privacy.customer_tokens import CustomerKeys, RowKeys, customer_tokens
 from privacy.errors import KeyringError
 from privacy.keyring import Keyring
 from privacy.keyring_watch import KeyringWatch
@@ -21,7 +22,7 @@ PII_CLASSES = frozenset(
 )
 """The classes of personal data. The class is bound into a token: equal values of two classes have unlike tokens."""
 
-_TOKEN = re.compile(r"([a-z_]+)\.([a-z][0-9]+)\.([A-Za-z0-9_-]+)")
+_TOKEN = re.compile(r"([a-z_]+)\.([a-z][0-9]+)\.(?:([0-9a-f]{16})\.)?([A-Za-z0-9_-]+)")
 _SHORTEST = 22
 """Characters of base64url that the synthetic IV alone takes; whatever is shorter was never sealed."""
 _SAMPLE = 256
@@ -50,26 +51,35 @@ class Tokenizer:
         self._keyring = keyring
         self._watch = watch
         self._sivs: dict[str, ColumnarSiv] = {}
+        self._owners: dict[str, CustomerKeys] = {}
         self._customers = ColumnarCmac(keyring.join_key("customer"))
         self._fingerprints = ColumnarCmac(keyring.join_key("fingerprint"))
 
-    def tokens(self, column: pl.Series, pii_class: str) -> pl.Series:
-        """Tokenize values of one class of personal data with the primary key, exactly as they are written.
+    def tokens(self, column: pl.Series, pii_class: str, owners: RowKeys | None = None) -> pl.Series:
+        """Tokenize values of one class of personal data, exactly as they are written.
 
         Args:
             column: The values.
             pii_class: One of `PII_CLASSES`.
+            owners: Whose values they are, row by row. Without it equal values have equal tokens, whoever they belong
+                to, and no customer can be forgotten.
 
         Returns:
-            String: `class.key_id.base64url`, the last part the AES-SIV of the value without padding.
+            String: `class.key_id.base64url`, the last part the AES-SIV of the value without padding, under the primary
+            key. With owners `class.key_id.number.base64url`, under a key that the customer of that number has alone:
+            equal tokens are equal values of one customer. Those of forgotten customers are null.
 
         Raises:
-            ValueError: There is no such class.
+            ValueError: There is no such class, or another number of owners.
             TypeError: The column is not String.
 
         Source: RFC 5297 (class as associated data), RFC 4648 section 5.
         """
+        if pii_class not in PII_CLASSES:
+            raise ValueError(f"no such class of personal data: expected one of {', '.join(sorted(PII_CLASSES))}")
         self._renew()
+        if owners is not None:
+            return self._owned_tokens(column, pii_class, owners)
         siv, present = self._siv(pii_class), _present(column)
         self.made += len(present)
         prefix = f"{pii_class}.{self._keyring.primary_id}.".encode()
@@ -78,6 +88,19 @@ class Tokenizer:
         once = present.unique()
         made = present.replace_strict(once, _tokens(once, siv, prefix), return_dtype=pl.String)
         return _with_nulls(made, column)
+
+    def owners(self, numbers: pl.Series) -> RowKeys | None:
+        """Each customer's own key, for `tokens`; made once for all columns of a batch.
+
+        Args:
+            numbers: The second of `customers`, without nulls.
+
+        Returns:
+            One key a row; None under a keyring of version 1, which has none.
+        """
+        self._renew()
+        keys = self._customer_keys(self._keyring.primary_id)
+        return None if keys is None else keys.of(numbers.to_numpy())
 
     def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """What streams join on: AES-CMAC of the canonical customer id, under a key that outlives rotations.
@@ -118,11 +141,12 @@ class Tokenizer:
         """The value of one token, made with the primary or any older key of this keyring.
 
         Raises:
+            ForgottenError: The customer whose token it is was forgotten.
             KeyringError: It is no token, its key is not in the keyring, or it was tampered with.
         """
         self._renew()
-        pii_class, key_id, text = _parts(token)
-        cipher = AESSIV(self._keyring.token_key(key_id))
+        pii_class, key_id, number, text = _parts(token)
+        cipher = AESSIV(self._keyring.token_key(key_id)) if number is None else self._cipher(key_id, int(number, 16))
         try:
             sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             return cipher.decrypt(sealed, [pii_class.encode()]).decode()
@@ -133,16 +157,43 @@ class Tokenizer:
             "made, unchanged; use the keyring that made it"
         )
 
+    def _owned_tokens(self, column: pl.Series, pii_class: str, owners: RowKeys) -> pl.Series:
+        if len(owners.numbers) != len(column):
+            raise ValueError(f"expected an owner for each of {len(column)} values, got {len(owners.numbers)}")
+        values = _checked(column)
+        there = values.is_not_null().to_numpy() & owners.known
+        if there.all():
+            made = customer_tokens(values, pii_class, owners)
+        else:
+            made = _placed(customer_tokens(values.filter(there), pii_class, owners.take(there)), pl.Series(there))
+        self.made += int(there.sum())
+        return made.alias(column.name)
+
+    def _cipher(self, key_id: str, number: int) -> AESSIV:
+        keys = self._customer_keys(key_id)
+        if keys is None:
+            raise KeyringError(
+                f"the keyring {self._keyring.path} has no customers, and this token is one's own: "
+                "use the keyring that made it"
+            )
+        return keys.cipher(number)
+
+    def _customer_keys(self, key_id: str) -> CustomerKeys | None:
+        if self._keyring.customers is None:
+            return None
+        if key_id not in self._owners:
+            self._owners[key_id] = CustomerKeys(self._keyring.customers, key_id, self._keyring.token_key(key_id))
+        return self._owners[key_id]
+
     def _renew(self) -> None:
         """Go on with the newest keyring. Customer keys and fingerprints stay: their keys never change."""
         if self._watch is not None and (newest := self._watch.current()) is not self._keyring:
             self._keyring = newest
             self._sivs.clear()
+            self._owners.clear()
 
     def _siv(self, pii_class: str) -> ColumnarSiv:
         if pii_class not in self._sivs:
-            if pii_class not in PII_CLASSES:
-                raise ValueError(f"no such class of personal data: expected one of {', '.join(sorted(PII_CLASSES))}")
             key = self._keyring.token_key(self._keyring.primary_id)
             self._sivs[pii_class] = ColumnarSiv(key, [pii_class.encode()])
         return self._sivs[pii_class]
@@ -154,21 +205,23 @@ def token_class(token: str) -> str:
     Raises:
         KeyringError: It is no token.
     """
-    pii_class, _, text = _parts(token)
+    pii_class, *_, text = _parts(token)
     if len(text) < _SHORTEST:
         raise _no_token()
     return pii_class
 
 
-def _parts(token: str) -> tuple[str, str, str]:
+def _parts(token: str) -> tuple[str, str, str | None, str]:
     match = _TOKEN.fullmatch(token)
     if not match or match[1] not in PII_CLASSES:
         raise _no_token()
-    return match[1], match[2], match[3]
+    return match[1], match[2], match[3], match[4]
 
 
 def _no_token() -> KeyringError:
-    return KeyringError("this is no token: expected class.key_id.base64url; give it as it was stored")
+    return KeyringError(
+        "this is no token: expected class.key_id.base64url or class.key_id.number.base64url; give it as it was stored"
+    )
 
 
 def _repeats(values: pl.Series) -> bool:
@@ -226,18 +279,25 @@ def _canonical(column: pl.Series) -> Ragged:
     return Ragged.of(column.str.strip_chars().str.normalize("NFC"))
 
 
-def _present(column: pl.Series) -> pl.Series:
+def _checked(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Null:
-        return pl.Series(dtype=pl.String)
+        return column.cast(pl.String)
     if column.dtype != pl.String:
         raise TypeError(f"column {column.name!r} is {column.dtype}: expected String; cast it first")
+    return column
+
+
+def _present(column: pl.Series) -> pl.Series:
+    column = _checked(column)
     return column.drop_nulls() if column.null_count() else column
 
 
 def _with_nulls(values: pl.Series, column: pl.Series) -> pl.Series:
     """Values of the cells that are there, put where they belong."""
-    if column.null_count():
-        there = column.is_not_null()
-        at = there.cum_sum().cast(pl.Int64) - 1
-        values = values.gather(pl.select(pl.when(there).then(at)).to_series())
-    return values.alias(column.name)
+    return (_placed(values, column.is_not_null()) if column.null_count() else values).alias(column.name)
+
+
+def _placed(values: pl.Series, there: pl.Series) -> pl.Series:
+    """Values in the places that are marked, nulls in the others."""
+    at = there.cum_sum().cast(pl.Int64) - 1
+    return values.gather(pl.select(pl.when(there).then(at)).to_series())

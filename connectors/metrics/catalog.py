@@ -58,6 +58,7 @@ COUNTERS: Mapping[str, CounterSpec] = MappingProxyType(
         "profiles_refreshed": CounterSpec("Stale profiles whose whole record has come again.", ("topic",)),
         "rows_written": CounterSpec("Rows written to tables.", ("table",)),
         "tokens_made": CounterSpec("Personal values turned into tokens.", ("stream",)),
+        "tokens_withheld": CounterSpec("Personal values of forgotten customers, which got no token.", ("stream",)),
     }
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -49,6 +50,37 @@ def reveal(
     request = RevealRequest(tokens=tuple(tokens), role=role, purpose=purpose, user=user_name())
     for value in opened(request, policy=policy, keyring=keyring, log=audit_log(settings, keyring)):
         typer.echo(printable(value))
+
+
+@group.command("forget")
+def forget(
+    customer_id: Annotated[
+        str,
+        typer.Argument(metavar="CUSTOMER_ID", help="As the CRM knows them; - reads it from standard input."),
+    ],
+) -> None:
+    """Make a customer's tokens unreadable, for ever and for everybody.
+
+    The customer's keys are taken out of the keyring; nothing brings them back but an older copy of it: destroy those.
+    A running flow takes it up within seconds and makes no more tokens for this customer. The customer key stays, and
+    the rows under it. The audit log says by that key who was forgotten, when and by whom.
+    """
+    from connectors.settings import Settings
+    from privacy import Keyring
+    from privacy import forget as lose
+
+    settings = Settings.load()
+    keyring = Keyring.load(settings.keyring_path)
+    name = sys.stdin.readline() if customer_id == "-" else customer_id
+    if not name.strip():
+        raise typer.BadParameter("expected a customer's id, got none")
+    done = lose(name, user=user_name(), keyring=keyring, log=audit_log(settings, keyring))
+    if done.before:
+        typer.echo(f"the customer of key {done.customer_key} had been forgotten before")
+    else:
+        typer.echo(
+            f"forgot the customer of key {done.customer_key}: keep a new copy of the keyring, and destroy the old ones"
+        )
 
 
 @audit.callback()

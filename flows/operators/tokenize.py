@@ -2,6 +2,9 @@
 
 Stateless. `customer_id` becomes `customer_key` (String) and `customer` (UInt64, its first 64 bits); every other
 column that the contract marks as personal becomes a token, or goes when the flow does not keep it.
+
+The tokens of a row that has a customer can be forgotten with them. A row of a customer who was forgotten goes on
+without its personal data: it may be what tells that they have gone, and as a dead letter it would be kept as it came.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from bytewax.dataflow import Stream, operator
 
 from flows.batch import Batch
 from flows.operators.messages import Counted
+from privacy import RowKeys
 from schemas.contracts import contract
 from schemas.frames import without
 
@@ -26,7 +30,8 @@ __all__ = ["TokenizeSpec", "TokenizeStreams", "Tokens", "tokenize", "tokenize_ba
 class Tokens(Protocol):
     """What makes tokens of columns; `privacy.Tokenizer` is one."""
 
-    def tokens(self, column: pl.Series, pii_class: str) -> pl.Series: ...  # noqa: D102
+    def tokens(self, column: pl.Series, pii_class: str, owners: RowKeys | None = None) -> pl.Series: ...  # noqa: D102
+    def owners(self, numbers: pl.Series) -> RowKeys | None: ...  # noqa: D102
     def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]: ...  # noqa: D102
     def fingerprints(self, column: pl.Series) -> pl.Series: ...  # noqa: D102
 
@@ -64,22 +69,27 @@ class TokenizeStreams:
 
 def tokenize_batch(batch: Batch, spec: TokenizeSpec) -> tuple[Batch, list[Counted]]:
     """Replace the personal data of a batch, and count the tokens made. Shape: the same rows."""
-    made = 0
+    made = withheld = 0
+    owners: RowKeys | None = None
     rows, kept = batch.rows, spec.keep.get(batch.stream, frozenset())
     added = [
         spec.tokens.fingerprints(rows[column]).alias(name)
         for name, column in spec.fingerprints.get(batch.stream, {}).items()
     ]
-    for column, pii_class in contract(batch.stream).pii.items():
-        if column == "customer_id":
-            keys, numbers = spec.tokens.customers(rows[column])
-            added += [keys.alias("customer_key"), numbers.alias("customer")]
-        if column in kept:
-            tokens = spec.tokens.tokens(rows[column], pii_class).alias(column)
-            made += tokens.len() - tokens.null_count()
-            added.append(tokens)
-    personal = [column for column in contract(batch.stream).pii if column not in kept]
-    counted = [Counted("tokens_made", (("stream", batch.stream),), made)] if made else []
+    pii = contract(batch.stream).pii
+    if "customer_id" in pii:
+        keys, numbers = spec.tokens.customers(rows["customer_id"])
+        added += [keys.alias("customer_key"), numbers.alias("customer")]
+        owners = spec.tokens.owners(numbers) if kept else None
+    for column in (each for each in pii if each in kept):
+        tokens = spec.tokens.tokens(rows[column], pii[column], owners).alias(column)
+        made += tokens.len() - tokens.null_count()
+        withheld += tokens.null_count() - rows[column].null_count()
+        added.append(tokens)
+    personal = [column for column in pii if column not in kept]
+    label = ("stream", batch.stream)
+    counted = [Counted("tokens_made", (label,), made)] if made else []
+    counted += [Counted("tokens_withheld", (label,), withheld)] if withheld else []
     replaced = {*personal, *(column.name for column in added)}
     return replace(batch, rows=without(rows, replaced).hstack(added)), counted
 

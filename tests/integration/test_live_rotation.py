@@ -1,4 +1,5 @@
-"""Keys rotate while a flow runs: it does not stop, says nothing twice, and what it said can be joined and opened."""
+"""Keys rotate and a customer is forgotten while a flow runs: it does not stop and says nothing twice; what it said can
+be joined, and opened but for what was forgotten."""
 
 from __future__ import annotations
 
@@ -30,6 +31,9 @@ PARTITIONS = {"network.faults": 1, "network.topology": 1, "crm.changes": 2, "usa
 CUSTOMERS = 40
 WORKERS = 2
 ROWS_PER_SECOND = 200
+FORGOTTEN = "C8"
+LOST = "the customer of this token was forgotten: nobody can open it, with this keyring or a later one"
+TAKEN_UP = "keyring taken up"
 EMAILS = {f"C{number}": f"ada.{number}@example.org" for number in range(0, CUSTOMERS, 2)}
 POLICY = """
 [care]
@@ -150,7 +154,10 @@ def installation(kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory):
 
 
 def run_and_rotate(installation: Installation) -> None:
-    """Faults f1 to f4 come and go, under one key, another, while a worker dies with the third, and under that one."""
+    """Faults f1 to f4 come and go, under one key, another, while a worker dies with the third, and under that one.
+
+    Then a customer is forgotten, and f5 comes.
+    """
     operator = Operator(installation)
     operator.site()
     with installation.start("run", FLOW, "--workers", str(WORKERS), "--epoch-milliseconds", "100") as command:
@@ -182,6 +189,15 @@ def run_and_rotate(installation: Installation) -> None:
         wait_for_everybody(installation, operator)
         operator.fault("f4", "raised")
         wait_until_told(installation, "f4")
+        operator.fault("f4", "cleared")
+        wait_until_told(installation, "f4", "cleared")
+
+        times = command.said.count(TAKEN_UP)
+        assert installation.run("pii", "forget", FORGOTTEN)[0] == 0
+        wait_until(lambda: command.said.count(TAKEN_UP) == times + WORKERS, "forgetting in all workers", seconds=20)
+        wait_for_everybody(installation, operator)
+        operator.fault("f5", "raised")
+        wait_until_told(installation, "f5", customers=CUSTOMERS - 1)
         operator.end()
         sent = operator.crm_changes
         wait_until(lambda: crm_changes_read(installation) == sent, "reading everything")
@@ -238,11 +254,34 @@ def test_tokens_of_every_key_open_when_they_are_revealed_together(installation, 
     tokens, expected = [], []
     for fault_id in ("f1", "f2", "f3", "f4"):
         for each in told_of(said, fault_id)[:10]:
+            if key[each["customer_key"]] == FORGOTTEN:
+                continue
             tokens.append(each["contact_token"])
             expected.append(contacts[key[each["customer_key"]]])
     code, out, err = reveal(installation, "care", *tokens)
     assert (code, err) == (0, "")
     assert out.splitlines() == expected
+
+
+def test_a_forgotten_customer_is_unreachable_and_their_tokens_are_lost_when_others_are_told(installation, said):
+    path = installation.data_dir / "keyring.json"
+    key = Tokenizer(Keyring.load(path)).customer_keys(pl.Series([FORGOTTEN]))[0]
+    told = {each["customer_key"] for each in told_of(said, "f5")}
+    assert len(told) == CUSTOMERS - 1
+    assert key not in told
+    affected = read_table(installation.data_dir, "affected_customers").filter(pl.col("customer_key") == key)
+    assert sorted(affected["outcome"]) == [*["email"] * 4, "unreachable"]
+    withheld = {labels: total for (name, labels), total in installation.counters.items() if name == "tokens_withheld"}
+    assert [*withheld] == [(("stream", "crm_change"),)]
+
+    lost = {each["contact_token"] for each in said if each["customer_key"] == key}
+    assert keys_of([{"contact_token": token} for token in lost]) == {"k1", "k2", "k3"}
+    for token in lost:
+        assert reveal(installation, "care", token) == (2, "", f"signalbox: {LOST}\n")
+    log = installation.data_dir / "audit" / "reveals.jsonl"
+    entries = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert {each["token"] for each in entries if each["outcome"] == "forgotten" and "token" in each} == lost
+    assert [each["outcome"] for each in entries if each.get("customer_key") == key] == ["asked", "forgotten"]
 
 
 def test_log_is_whole_until_a_byte_is_flipped_when_reveals_were_granted_and_refused(installation, said):

@@ -108,5 +108,6 @@ def _key(customer: str, tokenizer: Tokenizer) -> str:
 def _keyed(row: tuple[object, ...], tokenizer: Tokenizer) -> tuple[object, ...]:
     name, customer, channel, contact, *rest = row
     if contact is not None:
-        contact = tokenizer.tokens(pl.Series([contact]), "email" if channel == "email" else "msisdn")[0]
+        owner = tokenizer.owners(tokenizer.customer_numbers(pl.Series([customer])))
+        contact = tokenizer.tokens(pl.Series([contact]), "email" if channel == "email" else "msisdn", owner)[0]
     return (name, _key(str(customer), tokenizer), channel, contact, *rest)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flows.fault_notifications import FaultConfig
-from privacy import Keyring, Sealer, Tokenizer
+from privacy import Keyring, RowKeys, Sealer, Tokenizer
 from tests import fault_flow
 from tests.oracles.fault_notifications import LogRow, Rules, outcome
 from tests.properties.fault_logs import LATENESS, MAX_DELAY, cuts, logs
@@ -32,8 +32,11 @@ class Alternating(Tokenizer):
         self._calls[what] += 1
         return self._tokenizers[self._calls[what] % 2]
 
-    def tokens(self, column: pl.Series, pii_class: str) -> pl.Series:
-        return self._next(pii_class).tokens(column, pii_class)
+    def tokens(self, column: pl.Series, pii_class: str, owners: RowKeys | None = None) -> pl.Series:
+        return self._next(pii_class).tokens(column, pii_class, owners)
+
+    def owners(self, numbers: pl.Series) -> RowKeys | None:
+        return self._next("owners").owners(numbers)
 
     def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         return self._next("customers").customers(column)

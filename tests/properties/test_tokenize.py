@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -70,8 +71,12 @@ def test_personal_columns_become_tokens_or_go_when_rows_are_any(
     def one_by_one(make: Callable[[pl.Series], pl.Series], column: str) -> list[Any]:
         return [make(batch.rows[column][row : row + 1]).item() for row in range(batch.rows.height)]
 
+    numbers = [tokenizer.customer_numbers(pl.Series([each])) for each in batch.rows["customer_id"]]
     made = {
-        column: one_by_one(lambda part, pii_class=pii[column]: tokenizer.tokens(part, pii_class), column)
+        column: [
+            tokenizer.tokens(batch.rows[column][row : row + 1], pii[column], tokenizer.owners(owner)).item()
+            for row, owner in enumerate(numbers)
+        ]
         for column in sorted(keep)
     }
     expected = made | {
@@ -89,6 +94,29 @@ def test_personal_columns_become_tokens_or_go_when_rows_are_any(
     assert (done.origin, done.stream, done.max_event_time) == (batch.origin, batch.stream, batch.max_event_time)
     assert (done.caught_up, done.finished) == (batch.caught_up, batch.finished)
     assert counted == ([Counted("tokens_made", (("stream", batch.stream),), tokens)] if tokens else [])
+
+
+def test_a_forgotten_customers_row_goes_on_without_its_personal_data_when_it_comes(tmp_path: Path) -> None:
+    keyring = Keyring.create(tmp_path / "keyring.json")
+    numbers = Tokenizer(keyring).customer_numbers(pl.Series(["ada", "bob"]))
+    tokenizer = Tokenizer(keyring.forget(numbers[0]))
+    schema = {**contract("crm_change").polars, **PROGRESS}
+    given = {
+        "customer_id": ["ada", "bob"],
+        "email": ["a@example.org", "b@example.org"],
+        "msisdn": ["447700900123", None],
+    }
+    rows = pl.DataFrame({name: given.get(name, [None, None]) for name in schema}, schema=schema)
+    batch = Batch(Origin("t", 3), "crm_change", rows, 5, caught_up=True, finished=False)
+    spec = TokenizeSpec(tokens=tokenizer, keep={"crm_change": frozenset({"email", "msisdn"})}, fingerprints={})
+    done, counted = tokenize_batch(batch, spec)
+    assert done.rows["customer"].to_list() == numbers.to_list()
+    assert done.rows["msisdn"].to_list() == [None, None]
+    assert done.rows["email"].is_null().to_list() == [True, False]
+    assert counted == [
+        Counted("tokens_made", (("stream", "crm_change"),), 1),
+        Counted("tokens_withheld", (("stream", "crm_change"),), 2),
+    ]
 
 
 def test_spec_is_refused_when_a_column_to_keep_is_not_personal(tokenizer: Tokenizer) -> None:

@@ -171,7 +171,7 @@ def check_equals_definition(installation: Installation, log: RandomLog) -> None:
     keys = {customer: key for key, customer in customers_by_key(tokenizer, log).items()}
     contacts = Contacts(tokenizer)
     assert Counter(fault_flow.told(result)) == Counter(
-        (name, keys[who], channel, contacts.token(channel, contact), *rest)
+        (name, keys[who], channel, contacts.token(who, channel, contact), *rest)
         for name, who, channel, contact, *rest in expected.notifications
     )
     affected = Counter((name, keys[who], *rest) for name, who, *rest in expected.affected)
@@ -221,9 +221,10 @@ class Contacts:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
-    def token(self, channel: str, contact: str | None) -> str | None:
+    def token(self, customer: str, channel: str, contact: str | None) -> str | None:
         kind = "email" if channel == "email" else "msisdn"
-        return None if contact is None else str(self._tokenizer.tokens(pl.Series([contact]), kind)[0])
+        owner = self._tokenizer.owners(self._tokenizer.customer_numbers(pl.Series([customer])))
+        return None if contact is None else str(self._tokenizer.tokens(pl.Series([contact]), kind, owner)[0])
 
 
 def visible_rows(installation: Installation) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pwd
@@ -15,6 +16,9 @@ from flows.cli.reveals import user_name
 from privacy import Keyring, Tokenizer
 
 EMAIL = "ada@example.com"
+NO_TOKEN = (
+    "this is no token: expected class.key_id.base64url or class.key_id.number.base64url; give it as it was stored"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -96,12 +100,43 @@ def test_each_mistake_is_a_line_when_the_policy_has_some(capsys, keyring, tmp_pa
 def test_a_mistake_shows_no_value_when_one_was_given_for_a_token(capsys, keyring, log):
     code, out, err = reveal(capsys, EMAIL)
     assert (code, out) == (2, "")
-    assert err == "signalbox: this is no token: expected class.key_id.base64url; give it as it was stored\n"
+    assert err == f"signalbox: {NO_TOKEN}\n"
     assert not log.exists()
 
 
 def test_no_terminal_is_commanded_when_a_value_holds_control_characters(capsys, keyring):
     assert reveal(capsys, token(keyring, "Zoë\x1b[2J\n"))[1] == "Zoë\\x1b[2J\\n\n"
+
+
+def test_a_customer_is_forgotten_when_they_are_named_or_read(capsys, keyring, log, monkeypatch):
+    tokenizer = Tokenizer(keyring)
+    customers = pl.Series(["C1", "C2"])
+    keys, numbers = tokenizer.customers(customers)
+    lost, kept = tokenizer.tokens(pl.Series([EMAIL, "bob@example.com"]), "email", tokenizer.owners(numbers))
+    said = f"forgot the customer of key {keys[0]}: keep a new copy of the keyring, and destroy the old ones\n"
+    assert run(capsys, "pii", "forget", "C1") == (0, said, "")
+    assert reveal(capsys, lost) == (
+        2,
+        "",
+        "signalbox: the customer of this token was forgotten: nobody can open it, with this keyring or a later one\n",
+    )
+    assert reveal(capsys, kept)[:2] == (0, "bob@example.com\n")
+    assert run(capsys, "pii", "forget", "C1") == (0, f"the customer of key {keys[0]} had been forgotten before\n", "")
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("C2\n"))
+    assert run(capsys, "pii", "forget", "-")[1].startswith(f"forgot the customer of key {keys[1]}: ")
+    outcomes = [json.loads(line)["outcome"] for line in log.read_bytes().splitlines()]
+    assert outcomes == ["asked", "forgotten", "forgotten", "revealed", *["asked", "forgotten"] * 2]
+
+
+@pytest.mark.parametrize("name", ["", " \n"])
+def test_nobody_is_forgotten_when_no_id_is_given(capsys, keyring, log, name):
+    before = keyring.path.read_bytes()
+    code, out, err = run(capsys, "pii", "forget", name)
+    assert (code, out) == (2, "")
+    assert err == "signalbox: Invalid value: expected a customer's id, got none (see `signalbox pii forget --help`)\n"
+    assert keyring.path.read_bytes() == before
+    assert not log.exists()
 
 
 def test_the_log_is_verified_when_it_is_whole(capsys, keyring, log):

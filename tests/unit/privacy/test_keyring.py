@@ -183,7 +183,8 @@ def test_message_names_the_keys_there_are_when_one_is_unknown(path: Path) -> Non
 def test_no_key_is_shown_when_keyring_is_printed(path: Path) -> None:
     keyring = Keyring.create(path).rotate()
     assert repr(keyring) == f"Keyring('{path}', primary='k2', tokens=['k1', 'k2'])"
-    secrets = [entry["key"] for entry in json.loads(path.read_text())["keys"]]
+    document = json.loads(path.read_text())
+    secrets = [*(entry["key"] for entry in document["keys"]), document["customers"]["nodes"]]
     shown = repr(keyring) + repr(keyring._file)
     assert all(text not in shown and repr(base64.b64decode(text)) not in shown for text in secrets)
 
@@ -220,6 +221,12 @@ DAMAGE = [
     (change("join", None), "join", "id, created and key as text"),
     (change("join.key", "c2hvcnQ="), "join.key", "32 bytes in base64"),
     (change("sealing.key", "c2hvcnQ="), "sealing.key", "64 bytes in base64"),
+    (change("customers", None), "customers", "forgotten as a list and nodes as text"),
+    (change("customers.nodes", None), "customers", "forgotten as a list and nodes as text"),
+    (change("customers.nodes", "not base64"), "customers", "1 nodes of 16 bytes"),
+    (change("customers.forgotten", ["00000000000000FF"]), "customers.forgotten", "numbers of 16 hexadecimal digits"),
+    (change("customers.forgotten", [255]), "customers.forgotten", "numbers of 16 hexadecimal digits"),
+    (change("customers.forgotten", ["00000000000000ff"]), "customers", "64 nodes of 16 bytes"),
 ]
 
 
@@ -251,9 +258,9 @@ def test_file_is_refused_when_it_is_no_keyring(tmp_path: Path, content: bytes) -
 
 def test_keyring_is_refused_when_its_version_is_unknown(path: Path) -> None:
     Keyring.create(path)
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
     with pytest.raises(KeyringError) as raised:
         Keyring.load(path)
     assert str(raised.value) == (
-        f"the keyring {path} is of another version: expected 1; use the Signalbox that made it"
+        f"the keyring {path} is of another version: expected 1 or 2; use the Signalbox that made it"
     )

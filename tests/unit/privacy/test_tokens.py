@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from privacy import PII_CLASSES, Keyring, KeyringError, Tokenizer
 
 KEY = bytes(range(64))
+NO_TOKEN = (
+    "this is no token: expected class.key_id.base64url or class.key_id.number.base64url; give it as it was stored"
+)
 
 
 def library_token(value: str, pii_class: str) -> str:
@@ -124,7 +127,7 @@ def test_token_opens_when_it_is_ours(tokenizer: Tokenizer, value: str) -> None:
 def test_message_shows_no_value_when_text_is_no_token(tokenizer: Tokenizer, token: str) -> None:
     with pytest.raises(KeyringError) as raised:
         tokenizer.open(token)
-    assert str(raised.value) == "this is no token: expected class.key_id.base64url; give it as it was stored"
+    assert str(raised.value) == NO_TOKEN
 
 
 def test_token_does_not_open_when_it_was_changed(tokenizer: Tokenizer, keyring: Keyring) -> None:
