@@ -93,7 +93,7 @@ def supervised(
             return replace(run, generation=claim_generation(settings.data_dir, options.flow))
 
         measured = prepare_metrics(metrics)
-        with MetricsServer(settings.metrics_address, metrics, settings.data_dir) as server:
+        with MetricsServer(settings.metrics_address, metrics, settings.data_dir, directory.audit) as server:
             supervisor = Supervisor(
                 run,
                 workers=options.workers,

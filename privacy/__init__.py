@@ -1,6 +1,7 @@
 """Personal data is tokenized on the way in, and only holders of the keyring can read it back."""
 
 from privacy.audit import AuditLog
+from privacy.audit_counts import AuditCounts
 from privacy.customer_tokens import RowKeys
 from privacy.errors import (
     AuditDamageError,
@@ -33,6 +34,7 @@ __all__ = [
     "Forgotten",
     "forget",
     "AuditLog",
+    "AuditCounts",
     "redact",
     "PrivacyError",
     "AuditDamageError",

@@ -17,16 +17,18 @@ from connectors.metrics.catalog import PREFIX, documentation
 from connectors.metrics.counters import read_counters
 from connectors.metrics.process import PROCESSES
 from connectors.tables.read import TableStatus, table_status
+from privacy import AuditCounts
 
 _READ_ATTEMPTS = 5
 
 
-def build_registry(directory: Path, data_dir: Path | None = None) -> CollectorRegistry:
-    """A registry that shows the metrics directory and the tables.
+def build_registry(directory: Path, data_dir: Path | None = None, audit: Path | None = None) -> CollectorRegistry:
+    """A registry that shows the metrics directory, the tables and who saw personal data.
 
     Args:
         directory: The metrics directory; made when missing.
         data_dir: The data directory whose tables are shown; None shows none.
+        audit: The directory of the audit log; None shows none.
     """
     (directory / PROCESSES).mkdir(parents=True, exist_ok=True)
     registry = CollectorRegistry()
@@ -34,6 +36,8 @@ def build_registry(directory: Path, data_dir: Path | None = None) -> CollectorRe
     registry.register(CountersCollector(directory))
     if data_dir is not None:
         registry.register(TablesCollector(data_dir))
+    if audit is not None:
+        registry.register(AuditCollector(audit))
     return registry
 
 
@@ -68,6 +72,29 @@ class CountersCollector(Collector):
                 families[name] = CounterMetricFamily(PREFIX + name, documentation(name), labels=label_names)
             families[name].add_metric([value for _, value in labels], total)
         yield from families.values()
+
+
+class AuditCollector(Collector):
+    """What the audit log says of who saw personal data."""
+
+    def __init__(self, audit: Path) -> None:
+        self._counts = AuditCounts(audit)
+
+    def collect(self) -> Iterator[Metric]:
+        """Three counters, without samples where there were no reveals."""
+        self._counts.look()
+        reveals = CounterMetricFamily(
+            PREFIX + "pii_reveals", "Tokens that somebody asked to open.", labels=["role", "pii_class", "outcome"]
+        )
+        for labels, total in sorted(self._counts.reveals.items()):
+            reveals.add_metric(labels, total)
+        yield reveals
+        yield CounterMetricFamily(
+            PREFIX + "dead_letters_unsealed", "Dead letters whose original was shown.", value=self._counts.unsealed
+        )
+        yield CounterMetricFamily(
+            PREFIX + "customers_forgotten", "Times that a customer was forgotten.", value=self._counts.forgotten
+        )
 
 
 class TablesCollector(Collector):

@@ -22,15 +22,16 @@ class MetricsServer:
         address: `host:port`; port 0 takes a free one. An IPv6 host stands in brackets.
         directory: The metrics directory.
         data_dir: The data directory whose tables are shown; None shows none.
+        audit: The directory of the audit log; None shows none.
 
     Raises:
         TerminalError: The address is malformed, or cannot be listened on.
     """
 
-    def __init__(self, address: str, directory: Path, data_dir: Path | None = None) -> None:
+    def __init__(self, address: str, directory: Path, data_dir: Path | None = None, audit: Path | None = None) -> None:
         host, port = _parse(address)
         try:
-            self._server, self._thread = start_http_server(port, host, build_registry(directory, data_dir))
+            self._server, self._thread = start_http_server(port, host, build_registry(directory, data_dir, audit))
         except OSError as error:
             raise TerminalError(
                 f"cannot serve metrics on {address} ({error.strerror}); set SIGNALBOX_METRICS_ADDRESS to an address "

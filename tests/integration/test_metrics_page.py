@@ -20,7 +20,7 @@ from connectors.broker import EmbeddedBroker, free_port
 from connectors.kafka import KafkaConfig, create_topics
 from connectors.topics import load_topics
 from flows.topic_plan import planned_partitions
-from privacy import Keyring
+from privacy import AuditLog, Keyring
 from tests.contract.kafka_kit import wait_until
 
 FLOW = "fault-notifications"
@@ -90,6 +90,8 @@ def test_every_metric_is_on_the_page_when_a_flow_has_worked(environment):
         )
         wait_until(lambda: Page(address).total("lag_records") == 0, "a lag of nothing", PATIENCE_SECONDS)
         wait_until(lambda: set(Page(address).of("state_bytes", "step")) == STATEFUL, "a sample of the state", 30.0)
+        data_dir = Path(environment["SIGNALBOX_DATA_DIR"])
+        AuditLog(data_dir / "audit", Keyring.load(data_dir / "keyring.json")).append([{"event": "unseal"}])
         told = sum(Page(address).of("notifications_published_total", "channel", "phase").values())
         wait_until(lambda: Page(address).total("time_to_notify_seconds_count") == told, "the last commit's measure")
         page = Page(address)
@@ -131,6 +133,7 @@ def test_every_metric_is_on_the_page_when_a_flow_has_worked(environment):
     assert set(page.of("table_freshness_seconds", "table")) == tables
     assert page.of("table_rows", "table")["notifications"] == told
     assert page.total("tokens_made_total") > 0
+    assert page.total("dead_letters_unsealed_total") == 1
     assert sum(page.of("records_rejected_total", "topic", "reason").values()) > 0
 
 

@@ -28,7 +28,8 @@ def known_metrics(tmp_path_factory) -> set[str]:
     exact = {f"{PREFIX}{name}_total" for name in COUNTERS}
     measured = {PREFIX + name for name in ProcessMetrics.__dataclass_fields__}
     directory = tmp_path_factory.mktemp("metrics")
-    collected = {family.name for family in build_registry(directory, directory).collect()}
+    families = [*build_registry(directory, directory, directory).collect()]
+    collected = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
     return exact | measured | collected
 
 

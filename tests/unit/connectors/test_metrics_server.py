@@ -10,12 +10,14 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.metrics import CounterRows, MetricsServer, MetricsSink, prepare_metrics, snapshot_metrics
 from connectors.metrics.histogram import NOTIFY_BUCKETS, ColumnHistogram, quantile
+from privacy import AuditLog, Keyring, Tokenizer
 from schemas.errors import TerminalError
 from tests.unit.connectors.tables_kit import rows, sink
 
@@ -105,6 +107,22 @@ def test_scrape_shows_counters_and_tables_when_a_flow_has_ended(tmp_path: Path) 
     assert 0 <= seen["signalbox_table_freshness_seconds", (("table", "visits"),)] < 60
     assert snapshot_metrics(directory)["records_rejected_total"] == 8
     assert snapshot_metrics(directory, tmp_path)['table_rows{table="visits"}'] == 2
+
+
+def test_scrape_shows_who_saw_personal_data_when_the_audit_log_grows(tmp_path: Path) -> None:
+    keyring = Keyring.create(tmp_path / "keyring.json")
+    audit = AuditLog(tmp_path / "audit", keyring)
+    token = Tokenizer(keyring).tokens(pl.Series(["ada@example.com"]), "email")[0]
+    revealed = {"event": "reveal", "role": "care", "outcome": "revealed", "token": token}
+    with MetricsServer("127.0.0.1:0", tmp_path / "metrics", None, tmp_path / "audit") as server:
+        assert scrape(server.address)["signalbox_customers_forgotten_total", ()] == 0
+        for expected in (1, 2):
+            audit.append([revealed, {"event": "forget", "outcome": "forgotten"}, {"event": "unseal"}])
+            seen = scrape(server.address)
+            labels = (("outcome", "revealed"), ("pii_class", "email"), ("role", "care"))
+            assert seen["signalbox_pii_reveals_total", labels] == expected
+            assert seen["signalbox_customers_forgotten_total", ()] == expected
+            assert seen["signalbox_dead_letters_unsealed_total", ()] == expected
 
 
 def test_server_says_what_to_do_when_it_cannot_listen(tmp_path: Path) -> None:
