@@ -12,7 +12,7 @@ from privacy.errors import (
     PrivacyError,
     RefusedError,
 )
-from privacy.forget import Forgotten, forget
+from privacy.forget import forget
 from privacy.keyring import Keyring
 from privacy.keyring_watch import KeyringWatch
 from privacy.policy import Policy
@@ -31,7 +31,6 @@ __all__ = [
     "Policy",
     "RevealRequest",
     "reveal",
-    "Forgotten",
     "forget",
     "AuditLog",
     "AuditCounts",

@@ -114,6 +114,7 @@ class Tokenizer:
 
         Source: RFC 4493.
         """
+        self._renew()  # so that what was forgotten is gone soon, also where no tokens are made
         tags = self._customers.tags(_canonical(_present(column)))
         text = _HEX[tags].view(np.uint8)
         keys = _with_nulls(strings(text, np.full(len(text), 32)), column)

@@ -54,10 +54,12 @@ def reveal(
 
 @group.command("forget")
 def forget(
-    customer_id: Annotated[
-        str,
-        typer.Argument(metavar="CUSTOMER_ID", help="As the CRM knows them; - reads it from standard input."),
+    customer: Annotated[
+        str, typer.Argument(metavar="CUSTOMER_ID", help="As the CRM knows them; - reads it from standard input.")
     ],
+    by_key: Annotated[
+        bool, typer.Option("--key", help="What is given is no id but a customer key, as the audit log has it.")
+    ] = False,
 ) -> None:
     """Make a customer's tokens unreadable, for ever and for everybody.
 
@@ -65,22 +67,24 @@ def forget(
     A running flow takes it up within seconds and makes no more tokens for this customer. The customer key stays, and
     the rows under it. The audit log says by that key who was forgotten, when and by whom.
     """
+    import polars as pl
+
     from connectors.settings import Settings
-    from privacy import Keyring
+    from privacy import Keyring, Tokenizer
     from privacy import forget as lose
 
     settings = Settings.load()
     keyring = Keyring.load(settings.keyring_path)
-    name = sys.stdin.readline() if customer_id == "-" else customer_id
-    if not name.strip():
+    name = (sys.stdin.readline() if customer == "-" else customer).strip()
+    if not name:
         raise typer.BadParameter("expected a customer's id, got none")
-    done = lose(name, user=user_name(), keyring=keyring, log=audit_log(settings, keyring))
-    if done.before:
-        typer.echo(f"the customer of key {done.customer_key} had been forgotten before")
-    else:
-        typer.echo(
-            f"forgot the customer of key {done.customer_key}: keep a new copy of the keyring, and destroy the old ones"
-        )
+    key = name if by_key else str(Tokenizer(keyring).customer_keys(pl.Series([name]))[0])
+    knew = lose(key, user=user_name(), keyring=keyring, log=audit_log(settings, keyring))
+    typer.echo(
+        f"forgot the customer of key {key}: keep a new copy of the keyring, and destroy the old ones"
+        if knew
+        else f"the customer of key {key} had been forgotten before"
+    )
 
 
 @audit.callback()

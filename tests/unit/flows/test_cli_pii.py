@@ -123,10 +123,16 @@ def test_a_customer_is_forgotten_when_they_are_named_or_read(capsys, keyring, lo
     assert reveal(capsys, kept)[:2] == (0, "bob@example.com\n")
     assert run(capsys, "pii", "forget", "C1") == (0, f"the customer of key {keys[0]} had been forgotten before\n", "")
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("C2\n"))
+    older = keyring.path.read_bytes()
+    monkeypatch.setattr("sys.stdin", io.StringIO(" C2\n"))
     assert run(capsys, "pii", "forget", "-")[1].startswith(f"forgot the customer of key {keys[1]}: ")
+    keyring.path.write_bytes(older)
+    assert reveal(capsys, kept)[0] == 0
+    assert run(capsys, "pii", "forget", "--key", keys[1])[1].startswith(f"forgot the customer of key {keys[1]}: ")
+    assert reveal(capsys, kept)[0] == 2
     outcomes = [json.loads(line)["outcome"] for line in log.read_bytes().splitlines()]
-    assert outcomes == ["asked", "forgotten", "forgotten", "revealed", *["asked", "forgotten"] * 2]
+    done = ["asked", "forgotten"]
+    assert outcomes == [*done, "forgotten", "revealed", *done, *done, "revealed", *done, "forgotten"]
 
 
 @pytest.mark.parametrize("name", ["", " \n"])

@@ -46,6 +46,10 @@ def number_of(keyring: Keyring, customer: str) -> int:
     return int(Tokenizer(keyring).customer_numbers(pl.Series([customer]))[0])
 
 
+def key_of(keyring: Keyring, customer: str) -> str:
+    return str(Tokenizer(keyring).customer_keys(pl.Series([customer]))[0])
+
+
 def tokens(tokenizer: Tokenizer) -> list[str | None]:
     numbers = tokenizer.customer_numbers(pl.Series([ADA, BOB]))
     column = pl.Series(["ada@example.com", "bob@example.com"])
@@ -62,16 +66,16 @@ def test_tokens_of_one_customer_are_lost_and_all_others_open_when_they_are_forgo
     made: Keyring, log: AuditLog
 ) -> None:
     before = tokens(Tokenizer(made.rotate()))
-    done = forget(f" {ADA}\n", user="eve", keyring=made, log=log)
-    assert (done.customer_key, done.before) == (Tokenizer(made).customer_keys(pl.Series([ADA]))[0], False)
+    key = key_of(made, ADA)
+    assert forget(key, user="eve", keyring=made, log=log)
     after = Tokenizer(Keyring.load(made.path))
     with pytest.raises(ForgottenError, match=f"^{FORGOTTEN}$"):
         after.open(before[0])
     assert after.open(before[1]) == "bob@example.com"
     assert tokens(after) == [None, before[1]]
     # what joins stays
-    assert after.customer_keys(pl.Series([ADA]))[0] == done.customer_key
-    assert forget(ADA, user="eve", keyring=Keyring.load(made.path), log=log).before
+    assert key_of(Keyring.load(made.path), ADA) == key
+    assert not forget(key, user="eve", keyring=made, log=log)
 
 
 def test_it_stays_forgotten_when_keys_rotate(made: Keyring) -> None:
@@ -82,7 +86,8 @@ def test_it_stays_forgotten_when_keys_rotate(made: Keyring) -> None:
 
 def test_the_log_names_the_key_and_not_the_customer_when_one_is_forgotten(made: Keyring, log: AuditLog) -> None:
     customer = "customer-4711"
-    key = forget(customer, user="eve", keyring=made, log=log).customer_key
+    key = key_of(made, customer)
+    forget(key, user="eve", keyring=made, log=log)
     entry = {"event": "forget", "user": "eve", "customer_key": key}
     assert noted(log) == [entry | {"outcome": "asked"}, entry | {"outcome": "forgotten"}]
     assert customer not in log.path.read_text() + made.path.read_text()
@@ -92,8 +97,16 @@ def test_nobody_is_forgotten_when_it_cannot_be_noted(made: Keyring, log: AuditLo
     log.path.parent.write_text("")
     before = made.path.read_bytes()
     with pytest.raises(AuditError):
-        forget(ADA, user="eve", keyring=made, log=log)
+        forget(key_of(made, ADA), user="eve", keyring=made, log=log)
     assert made.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", ADA, "0" * 31, "0" * 33, "A" * 32])
+def test_nobody_is_forgotten_when_it_is_no_customer_key(made: Keyring, log: AuditLog, text: str) -> None:
+    with pytest.raises(KeyringError) as raised:
+        forget(text, user="eve", keyring=made, log=log)
+    assert str(raised.value) == "this is no customer key: expected 32 hexadecimal digits, in small letters"
+    assert not log.path.exists()
 
 
 def test_it_says_so_and_is_noted_when_a_forgotten_token_is_to_be_revealed(made: Keyring, log: AuditLog) -> None:

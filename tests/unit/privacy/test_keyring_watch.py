@@ -67,6 +67,17 @@ def test_a_token_of_a_new_key_opens_when_somebody_else_has_rotated(
     assert tokenizer.open(token) == EMAIL[0]
 
 
+def test_a_new_keyring_is_taken_up_when_customers_are_named_and_no_tokens_made(
+    made: Keyring, watch: KeyringWatch, clock: Clock
+) -> None:
+    tokenizer = Tokenizer(made, watch)
+    made.rotate()
+    clock.seconds = LOOK_SECONDS
+    with structlog.testing.capture_logs() as logs:
+        tokenizer.customers(EMAIL)
+    assert [each["event"] for each in logs] == ["keyring taken up"]
+
+
 def test_a_rotation_is_seen_when_it_came_before_the_first_look(made: Keyring) -> None:
     made.rotate()
     assert KeyringWatch(made).current().primary_id == "k2"
