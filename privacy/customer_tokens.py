@@ -10,7 +10,7 @@ Source: RFC 5869, section 2.3 (HKDF-Expand; a token key is uniformly random and 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -42,7 +42,7 @@ class RowKeys:
     key_id: str
     numbers: Numbers
     known: NDArray[np.bool_]
-    keys: Bytes
+    keys: Bytes = field(repr=False)
 
     def take(self, which: NDArray[np.bool_]) -> RowKeys:
         """Some of the rows."""
