@@ -12,15 +12,13 @@ from schemas.formats.tmf639 import CONTAINMENT, RELIANCE
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
 PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-TESTS = [*HERE.glob("test_*.py"), *(HERE.parents[2] / "upstream").glob("test_*.py")]
-PAGE = (HERE.parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+FOLDERS = (HERE, ROOT / "tests" / "properties", ROOT / "tests" / "upstream")
 
 
 def test_tests_exist_when_the_page_names_them() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE))
-    paths = [*HERE.glob("test_*.py"), *(ROOT / "tests" / "properties").glob("test_*.py")]
+    paths = [path for folder in FOLDERS for path in folder.glob("test_*.py")]
     there = {name for path in paths for name in re.findall(r"def (test_\w+)\(", path.read_text())}
-    there = {name for path in TESTS for name in re.findall(r"def (test_\w+)\(", path.read_text())}
     assert len(named) > 40
     assert named - there == set()
 
