@@ -17,6 +17,7 @@ from schemas.formats.mist import Mist
 from schemas.formats.nchf import Nchf
 from schemas.formats.pgw_record import PgwRecord
 from schemas.formats.salesforce_cdc import SalesforceCdc
+from schemas.formats.stripe import Stripe, StripeMetadata
 from schemas.formats.tmf635 import Tmf635
 from schemas.formats.tmf638 import Tmf638
 from schemas.formats.tmf639 import Tmf639
@@ -45,6 +46,8 @@ _ADAPTERS: tuple[Adapter, ...] = (
     PgwRecord(),
     Nchf(),
     Tmf635(),
+    Stripe(),
+    StripeMetadata(),
     Zendesk(),
     ZendeskRequester(),
 )

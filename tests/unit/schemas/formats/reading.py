@@ -110,6 +110,11 @@ def interaction(**columns: Any) -> dict[str, Any]:
     return _whole("care_interaction", dict.fromkeys(contract("care_interaction").polars) | columns)
 
 
+def bill(**columns: Any) -> dict[str, Any]:
+    """A whole row of billing_event: what is not given has the contract's default."""
+    return _whole("billing_event", {"due_date": None} | columns)
+
+
 def _whole(stream: str, columns: dict[str, Any]) -> dict[str, Any]:
     assert columns.keys() == contract(stream).polars.keys()
     return columns

@@ -9,6 +9,7 @@ from tests.unit.schemas.formats import (
     test_mist,
     test_pgw_record,
     test_salesforce_cdc,
+    test_stripe,
     test_tmf635,
     test_tmf638,
     test_tmf639,
@@ -135,6 +136,21 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
             )
         ),
         Sample(test_tmf638.service()),
+    ],
+    ("billing_event", "stripe"): [
+        Sample(test_stripe.event("charge.succeeded", test_stripe.CHARGE)),
+        Sample(test_stripe.event("invoice.finalized", test_stripe.INVOICE)),
+        Sample(
+            test_stripe.event(
+                "charge.refunded", test_stripe.CHARGE | {"amount_refunded": 900}, before={"amount_refunded": 400}
+            )
+        ),
+        Sample(test_stripe.event("charge.dispute.funds_withdrawn", test_stripe.DISPUTE | {"customer": "cus_1"})),
+        Sample(test_stripe.event("charge.failed", test_stripe.CHARGE)),
+    ],
+    ("billing_event", "stripe_metadata"): [
+        Sample(test_stripe.event("charge.succeeded", test_stripe.CHARGE)),
+        Sample(test_stripe.event("invoice.voided", test_stripe.INVOICE)),
     ],
     ("care_interaction", "zendesk"): [
         Sample(test_zendesk.event("ticket.comment_added", test_zendesk.comment(test_zendesk.CUSTOMER))),

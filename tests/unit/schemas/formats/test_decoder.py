@@ -174,7 +174,7 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
         ("usage_event", ("canonical", "pgw_record", "nchf", "tmf635")),
         ("network_topology", ("canonical", "tmf639", "tmf638")),
         ("care_interaction", ("canonical", "zendesk", "zendesk_requester")),
-        ("billing_event", ("canonical",)),
+        ("billing_event", ("canonical", "stripe", "stripe_metadata")),
     ],
 )
 def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: tuple[str, ...]) -> None:
