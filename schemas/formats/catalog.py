@@ -22,6 +22,7 @@ from schemas.formats.tmf635 import Tmf635
 from schemas.formats.tmf638 import Tmf638
 from schemas.formats.tmf639 import Tmf639
 from schemas.formats.tmf642 import Tmf642
+from schemas.formats.tmf678 import Tmf678
 from schemas.formats.zendesk import Zendesk, ZendeskRequester
 
 CANONICAL = "canonical"
@@ -48,6 +49,7 @@ _ADAPTERS: tuple[Adapter, ...] = (
     Tmf635(),
     Stripe(),
     StripeMetadata(),
+    Tmf678(),
     Zendesk(),
     ZendeskRequester(),
 )

@@ -37,7 +37,7 @@ MAX_FUTURE = 86_400_000_000
 SAMPLE_TIME = 1_780_000_000_000_000
 VENDORS = [(stream, form) for stream in STREAMS for form in known_formats(stream) if form != CANONICAL]
 # Of their records a part may be read where another cannot.
-IN_PARTS = {"mist", "nchf", "salesforce_cdc", "debezium", "debezium_flattened"}
+IN_PARTS = {"mist", "nchf", "salesforce_cdc", "debezium", "debezium_flattened", "tmf678"}
 
 
 class Mutants(Protocol):

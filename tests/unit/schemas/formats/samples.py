@@ -14,6 +14,7 @@ from tests.unit.schemas.formats import (
     test_tmf638,
     test_tmf639,
     test_tmf642,
+    test_tmf678,
     test_zendesk,
 )
 from tests.unit.schemas.formats.test_debezium import COLUMNS, INVENTED, KEY, UNAVAILABLE, envelope
@@ -151,6 +152,11 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
     ("billing_event", "stripe_metadata"): [
         Sample(test_stripe.event("charge.succeeded", test_stripe.CHARGE)),
         Sample(test_stripe.event("invoice.voided", test_stripe.INVOICE)),
+    ],
+    ("billing_event", "tmf678"): [
+        Sample(test_tmf678.BILL | {"appliedPayment": [test_tmf678.PAYMENT]}),
+        Sample(test_tmf678.event("CustomerBillStateChangeEvent", test_tmf678.BILL | {"category": "credit note"})),
+        Sample(test_tmf678.event("CustomerBillCreateEvent", test_tmf678.BILL | {"state": "new"})),
     ],
     ("care_interaction", "zendesk"): [
         Sample(test_zendesk.event("ticket.comment_added", test_zendesk.comment(test_zendesk.CUSTOMER))),

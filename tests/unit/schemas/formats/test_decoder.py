@@ -19,7 +19,7 @@ from tests.unit.schemas.formats.samples import SAMPLES
 from tests.unit.schemas.formats.test_debezium import COLUMNS, KEY, envelope
 from tests.unit.schemas.formats.test_tmf642 import alarm
 
-UNKNOWN_FIELDS = {"perceivedSeverity", "state", "plannedOutageIndicator", "severity", "admin-status"}
+UNKNOWN_FIELDS = {"perceivedSeverity", "state", "plannedOutageIndicator", "severity", "admin-status", "category"}
 CANARY = "canary-Ödön"
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
@@ -174,7 +174,7 @@ def test_canonical_records_read_when_the_format_is_canonical() -> None:
         ("usage_event", ("canonical", "pgw_record", "nchf", "tmf635")),
         ("network_topology", ("canonical", "tmf639", "tmf638")),
         ("care_interaction", ("canonical", "zendesk", "zendesk_requester")),
-        ("billing_event", ("canonical", "stripe", "stripe_metadata")),
+        ("billing_event", ("canonical", "stripe", "stripe_metadata", "tmf678")),
     ],
 )
 def test_formats_are_known_when_the_stream_comes_in_them(stream: str, formats: tuple[str, ...]) -> None:
