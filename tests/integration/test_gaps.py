@@ -1,4 +1,4 @@
-"""A gap in Salesforce's changes, as Avro through a real registry: stale for all to see, until the record comes again."""
+"""A gap in Salesforce's changes, as Avro through a real registry: stale for all to see, until the record comes."""
 
 from __future__ import annotations
 
