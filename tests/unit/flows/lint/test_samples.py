@@ -14,6 +14,8 @@ from schemas.contracts import contract
 from schemas.errors import TerminalError
 from tests.unit.flows.lint.linting import lint_lines, names
 from tests.unit.flows.lint.test_formats import USAGE
+from tests.unit.schemas.formats.salesforce_avro import ACCOUNT
+from tests.unit.schemas.formats.test_salesforce_avro import change
 
 
 def lint(path, stream="usage_event", form="canonical", limit=100):
@@ -111,6 +113,18 @@ def test_container_is_refused_when_the_format_is_json(tmp_path):
     with pytest.raises(TerminalError) as error:
         lint(path, "network_fault", "mist")
     assert str(error.value) == (f"{path}: expected JSON for format mist, came an Avro file: send JSON")
+
+
+def test_events_of_a_container_are_examined_when_the_format_comes_in_avro(tmp_path):
+    path = tmp_path / "accounts.avro"
+    events = [change("CREATE", Plan__c="flex-10"), change("UPDATE", {"nulledFields": ["0x80000000"]})]
+    path.write_bytes(
+        avro(ACCOUNT, [dict.fromkeys(each["name"] for each in ACCOUNT["fields"]) | each for each in events])
+    )
+    report = lint(path, "crm_change", "salesforce_cdc")
+    assert (report.records, report.accepted) == (2, 1)
+    assert [each.reason for each in report.rejections] == ["incompatible_schema"]
+    assert report.ignored == []  # the fields of vendors' Avro are not looked at
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,19 @@ def test_recalled_row_is_not_repeated_when_snapshot_holds_it(tmp_path: Path) -> 
     assert second.state.told_of(INCIDENT.incident_id).height == 1
 
 
+def test_stale_profiles_begin_empty_when_the_snapshot_is_of_before_there_were_any(tmp_path: Path) -> None:
+    first = logic(tmp_path)
+    first.on_batch([*nothing_recalled(), crm(status="active")])
+    saved = snapshot(first)
+    tables = {name: table for name, table in saved.tables.items() if name != "stale"}
+    assert tables.keys() < saved.tables.keys()
+    second = logic(tmp_path, replace(saved, tables=tables))
+    emitted = second.on_batch([*nothing_recalled(), crm(op="stale", source_system="salesforce", changed_fields=None)])
+
+    assert table_keys(emitted, "stale_profiles") == [f"{1:016x}{0:016x}"]
+    assert second.state.profiles.table.rows == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
