@@ -48,7 +48,8 @@ test: lint types  ## Lint, check types, run every test (those on real systems af
 	leave_out() { chosen+="$${chosen:+ and }not $$1"; left_out+=("$$2"); }; \
 	compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' >/dev/null || \
 	  leave_out kafka 'tests on Apache Kafka and a schema registry were left out: install Java 17 and Maven, then run make kafka'; \
-	{ compgen -G '$(DEBEZIUM_JARS)/debezium-connector-postgres-*.jar' && compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null || \
+	{ compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' && compgen -G '$(DEBEZIUM_JARS)/debezium-connector-postgres-*.jar' && \
+	  compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null || \
 	  leave_out debezium 'tests on Debezium were left out: install Java 17, Maven and PostgreSQL, then run make kafka debezium'; \
 	$(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS) >build/test-whole-flows.log 2>&1 & flows=$$!; \
 	$(BIN)/pytest -m "$$chosen" $(PROPERTIES) >build/test-properties.log 2>&1 & properties=$$!; \
