@@ -20,6 +20,8 @@ from schemas.blocks import RecordBlock
 from schemas.codec.avro_read import is_whole
 from schemas.codec.avro_schema import Layout, lay_out, without_logical_types
 from schemas.codec.confluent import MAGIC_BYTE, PREFIX_BYTES, UNKNOWN_IDS_PER_BLOCK, by_frequency, schema_ids
+from schemas.codec.connect_types import as_json, record_of
+from schemas.codec.kernel import Bytes, Longs
 from schemas.codec.registry import Registry
 from schemas.contracts import Avro
 from schemas.errors import RecordError
@@ -52,15 +54,22 @@ class EventSchema:
     milliseconds: Mapping[str, tuple[int, int]]
 
     @classmethod
-    def of(cls, schema: Avro) -> EventSchema:
+    def of(cls, schema: Avro, *, of_connect: bool = False) -> EventSchema:
         """Prepare a schema for reading.
+
+        Args:
+            schema: The schema.
+            of_connect: As in `AvroEvents`.
 
         Raises:
             RecordError: `incompatible_schema`: it is no record, or has a type that no bound can be given for.
         """
+        schema = record_of(schema) if of_connect else schema
         layout = lay_out(schema)
         named: dict[str, Avro] = {}
-        parsed: Any = fastavro.parse_schema(without_logical_types(schema), named)
+        parsed: Any = fastavro.parse_schema(as_json(schema) if of_connect else without_logical_types(schema), named)
+        if of_connect:
+            return cls(parsed, named, layout, {})
         times = {field["name"]: _MILLISECONDS.get(_logical_type(field["type"])) for field in schema["fields"]}
         return cls(parsed, named, layout, {name: scale for name, scale in times.items() if scale is not None})
 
@@ -85,7 +94,7 @@ class AvroEvent:
 
     Attributes:
         value: Its fields. Enums are texts; a time in a field of the event itself is milliseconds since the epoch,
-            whatever its logical type.
+            whatever its logical type; but see `of_connect`.
         schema: What it was written with.
     """
 
@@ -98,10 +107,13 @@ class AvroEvents:
 
     Args:
         registry: Knows the writers' schemas; None refuses all Avro.
+        of_connect: Kafka Connect writes them: values are as its JSON converter has them (`connect_types`), and keys are
+            Avro too.
     """
 
-    def __init__(self, registry: Registry | None) -> None:
+    def __init__(self, registry: Registry | None, *, of_connect: bool = False) -> None:
         self._registry = registry
+        self._of_connect = of_connect
         self._schemas: dict[int, EventSchema | RecordError] = {}
 
     def prepare(self, block: RecordBlock) -> None:
@@ -111,25 +123,28 @@ class AvroEvents:
             TransientError: The registry cannot be asked; no record is to blame.
             TerminalError: The registry refuses us.
         """
-        starts = block.value_ends[:-1]
-        framed = np.flatnonzero(block.value_ends[1:] - starts >= PREFIX_BYTES)
-        framed = framed[block.values[starts[framed]] == MAGIC_BYTE]
-        if self._registry is None or not len(framed):
+        if self._registry is None:
             return
+        ids = _framed(block.values, block.value_ends)
+        if self._of_connect:
+            ids = np.concatenate([ids, _framed(block.keys, block.key_ends)])
         unknown = 0
-        for schema_id in by_frequency(schema_ids(block.values, starts[framed])):
+        for schema_id in by_frequency(ids):
             if schema_id not in self._schemas and unknown < UNKNOWN_IDS_PER_BLOCK:
                 schema = self._registry.schema(schema_id)
                 if schema is None:
                     unknown += 1
                     continue
                 try:
-                    self._schemas[schema_id] = EventSchema.of(schema)
+                    self._schemas[schema_id] = EventSchema.of(schema, of_connect=self._of_connect)
                 except RecordError as error:
                     self._schemas[schema_id] = RecordError(error.reason, f"schema id {schema_id}: {error}")
+                except Exception as error:  # whatever the parsers have against a schema that is none
+                    message = f"schema id {schema_id}: expected an Avro schema, came {type(error).__name__}"
+                    self._schemas[schema_id] = RecordError("incompatible_schema", message)
 
     def read(self, value: bytes) -> AvroEvent:
-        """Read one value of the block that was prepared last.
+        """Read one value, or key, of the block that was prepared last.
 
         Raises:
             RecordError: There is no registry, it does not know the schema, or the bytes do not follow it.
@@ -160,6 +175,13 @@ class AvroEvents:
             if isinstance(event[name], int):
                 event[name] = event[name] * times // by
         return AvroEvent(event, schema)
+
+
+def _framed(values: Bytes, ends: Longs) -> Longs:
+    """The schema ids of those values that have a whole prefix."""
+    starts = ends[:-1]
+    framed = starts[ends[1:] - starts >= PREFIX_BYTES]
+    return schema_ids(values, framed[values[framed] == MAGIC_BYTE])
 
 
 def _logical_type(avro_type: Any) -> str:

@@ -36,6 +36,7 @@ class Record:
             most cautious one it does (`Fields.word`). The names of fields stand in the adapter: a name that came with
             the record would be a metric label without bounds.
         avro: What an Avro value holds, for formats that come in Avro too; None for any other value.
+        parse: Parses a key, for formats that look into it.
     """
 
     raw: bytes | None
@@ -44,6 +45,7 @@ class Record:
     timestamp_ms: int = -1
     unknown: Counter[str] = field(default_factory=Counter)
     avro: AvroEvent | None = None
+    parse: Callable[[bytes], object] = parse_json
 
     @cached_property
     def value(self) -> object:

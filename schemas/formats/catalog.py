@@ -58,7 +58,9 @@ _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
 )
 _SIGNED: Mapping[tuple[str, str], Callable[[bytes], Adapter]] = MappingProxyType({(Mist.stream, Mist.name): Mist})
 """The formats whose records may be signed, and what makes their adapter with the secret."""
-_IN_AVRO = frozenset({(SalesforceCdc.stream, SalesforceCdc.name)})
+_OF_CONNECT = frozenset((adapter.stream, adapter.name) for adapter in (Debezium, DebeziumFlattened))
+"""The formats that Kafka Connect writes, by whatever converter."""
+_IN_AVRO = _OF_CONNECT | {(SalesforceCdc.stream, SalesforceCdc.name)}
 """The vendors' formats that come in Confluent Avro too."""
 
 
@@ -89,7 +91,8 @@ def decoder_for(
     Args:
         stream: The contract its rows follow.
         format: `canonical`, or a vendor's format.
-        registry: Where the Avro schemas of canonical records are, and of events of Salesforce; None reads JSON only.
+        registry: Where the Avro schemas are, of canonical records and of vendors' that come in Avro too; None reads
+            JSON only.
         secret: Signs the topic's records, for formats that have signatures; None takes them unsigned.
 
     Raises:
@@ -104,5 +107,7 @@ def decoder_for(
         return JsonDecoder(_SIGNED[stream, format](secret))
     if format == CANONICAL:
         return CanonicalDecoder(contract(stream), registry)
-    avro = AvroEvents(registry) if comes_in_avro(stream, format) else None
+    if not comes_in_avro(stream, format):
+        return JsonDecoder(_BY_NAME[stream, format])
+    avro = AvroEvents(registry, of_connect=(stream, format) in _OF_CONNECT)
     return JsonDecoder(_BY_NAME[stream, format], avro=avro)

@@ -25,9 +25,11 @@ delete of the old customer (header `__debezium.newkey`) and a create with `previ
 A TOAST value that was not touched comes as a placeholder; then `changed_fields` names the other columns. A customer
 with a new id has no older value that it could stand for: the row goes on without it, and the record is a *gap*.
 
-A `numeric` of variable scale tells its scale. Of any other the scale stands in the record's schema alone: without
-`{"schema", "payload"}` its base64 cannot be told from text. Times as numbers: what 32 bits hold are days, up to 13
-digits milliseconds, more are microseconds.
+Both formats come as JSON or, where a schema registry is configured, as Confluent Avro.
+
+A `numeric` of variable scale tells its scale. Of any other the scale stands in the record's schema alone: in JSON
+without `{"schema", "payload"}` its base64 cannot be told from text. Times as numbers: what 32 bits hold are days, up
+to 13 digits milliseconds, more are microseconds.
 
 Order: `version` is the source's `lsn`, else `commit_scn`, else `scn`. Time: the source's commit time, `ts_us` or
 `ts_ms`, else the Kafka timestamp of the record. In flattened rows these are looked for with the prefixes `__source_`
@@ -42,7 +44,7 @@ Source:
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from schemas.codec import parse_json
@@ -58,6 +60,7 @@ _HEARTBEAT = frozenset(("ts_ms", "ts_us", "ts_ns"))
 _TRANSACTION = frozenset(("status", "id", "ts_ms"))
 _ID = "customer_id"
 _DECIMAL = "org.apache.kafka.connect.data.Decimal"
+_OF_AVRO = frozenset(("unknown_schema", "incompatible_schema", "malformed_avro"))
 _LONGEST_NUMERIC = 64  # characters of base64; an id has far fewer
 _SNAPSHOT_LEAD = 10_000_000
 """Microseconds that a snapshot's rows are dated earlier; changes 0.06 s older than the time they tell were seen."""
@@ -173,9 +176,9 @@ def _whole_row(row: Fields, op: str | None, record: Record) -> Row:
         value, place = cells.get(column), row.at(column)
         if not _untouched(value):
             given[column] = cell(column, _number(value, place), place, _micros)
-    customer = text(_number(cells.get(_ID), row.at(_ID)), row.at(_ID)) or _customer_of_key(record.key, "key")
+    customer = text(_number(cells.get(_ID), row.at(_ID)), row.at(_ID)) or _customer_of_record(record)
     old_key = record.header("__debezium.oldkey")
-    previous = _customer_of_key(old_key, "__debezium.oldkey") if old_key is not None else None
+    previous = _customer_of_key(old_key, "__debezium.oldkey", parse_json) if old_key is not None else None
     return {
         **given,
         "customer_id": customer,
@@ -188,11 +191,15 @@ def _whole_row(row: Fields, op: str | None, record: Record) -> Row:
 
 
 def _delete(record: Record) -> Row:
-    return {"customer_id": _customer_of_key(record.key, "key"), "op": "delete", "source_system": "amdocs"}
+    return {"customer_id": _customer_of_record(record), "op": "delete", "source_system": "amdocs"}
 
 
-def _customer_of_key(key: bytes | None, place: str) -> str:
-    """The customer's id in a record's key: a JSON object, wrapped or not, or the id alone.
+def _customer_of_record(record: Record) -> str:
+    return _customer_of_key(record.key, "key", record.parse)
+
+
+def _customer_of_key(key: bytes | None, place: str, parse: Callable[[bytes], object]) -> str:
+    """The customer's id in a record's key: an object, wrapped or not, or the id alone.
 
     Raises:
         RecordError: There is no key, or none with a customer in it.
@@ -200,8 +207,10 @@ def _customer_of_key(key: bytes | None, place: str) -> str:
     if not key:
         raise RecordError("missing_key", f"{place}: expected the customer's key, came none")
     try:
-        value = _unwrapped(parse_json(key))
-    except RecordError:
+        value = _unwrapped(parse(key))
+    except RecordError as error:
+        if error.reason in _OF_AVRO:
+            raise RecordError(error.reason, f"{place}: {error}") from error
         value = _bare_id(key, place)
     if isinstance(value, dict):
         cells = {name.lower(): cell for name, cell in value.items()}

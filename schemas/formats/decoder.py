@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from schemas.blocks import RecordBlock
-from schemas.codec import AvroEvent, AvroEvents, Decoded, Rejected, rows_to_frame
+from schemas.codec import AvroEvent, AvroEvents, Decoded, Rejected, parse_json, rows_to_frame
 from schemas.codec.confluent import MAGIC_BYTE
 from schemas.contracts import Contract, contract
 from schemas.errors import RecordError
@@ -83,6 +83,7 @@ class JsonDecoder:
             timestamp_ms=int(block.timestamps_ms[position]),
             unknown=unknown,
             avro=self._event(value),
+            parse=self._parsed,
         )
         return self._adapter.adapt(record)
 
@@ -90,3 +91,7 @@ class JsonDecoder:
         if self._avro is None or not value or value[0] != MAGIC_BYTE:
             return None
         return self._avro.read(value)
+
+    def _parsed(self, key: bytes) -> object:
+        event = self._event(key)
+        return parse_json(key) if event is None else event.value

@@ -11,6 +11,7 @@ from connectors.kafka.admin import admin_client, beginnings, stable_ends
 from connectors.kafka.reader import open_client
 from flows.batch import Batch, Origin
 from flows.operators.decode import DecodeSpec, decode_block
+from schemas.codec import Registry
 from schemas.formats import decoder_for
 
 _READ_SECONDS = 30.0
@@ -32,10 +33,13 @@ class TopicLog:
         config: How to reach Kafka.
         formats: The format of each topic; all carry `crm_change`.
         partitions: How many each topic has.
+        registry: Knows the schemas of records in Avro.
     """
 
-    def __init__(self, config: KafkaConfig, formats: Mapping[str, str], partitions: Mapping[str, int]) -> None:
-        decoders = {topic: decoder_for("crm_change", each, None) for topic, each in formats.items()}
+    def __init__(
+        self, config: KafkaConfig, formats: Mapping[str, str], partitions: Mapping[str, int], registry: Registry
+    ) -> None:
+        decoders = {topic: decoder_for("crm_change", each, registry) for topic, each in formats.items()}
         self._spec = DecodeSpec(decoders=decoders, max_future=0)
         self._origins = [Origin(topic, number) for topic in formats for number in range(partitions[topic])]
         self._admin = admin_client(config)
