@@ -227,3 +227,23 @@ def test_no_record_is_to_blame_when_the_registry_cannot_be_asked() -> None:
 
     with pytest.raises(TransientError, match="no answer"):
         decoder_for("crm_change", "debezium", Silent()).decode(block(b"\0\0\0\0\x07", keys=[KEY]))
+
+
+@pytest.mark.parametrize("part", ["key", "value"])
+def test_neighbours_are_untouched_when_any_byte_of_a_record_is_another(part: str) -> None:
+    connect = Connect()
+    good = (connect.key(), connect.avro(ENVELOPE, event("u", CELLS)))
+    deleted = (connect.key(), connect.avro(ENVELOPE, event("d", before=CELLS)))
+    spoilt = []
+    for key, value in (good, deleted):
+        whole = key if part == "key" else value
+        for at_byte in range(len(whole)):
+            other = whole[:at_byte] + bytes([whole[at_byte] ^ 0x15]) + whole[at_byte + 1 :]
+            spoilt.append((other, value) if part == "key" else (key, other))
+    records = [record for each in spoilt for record in (good, each, deleted)]
+    values, keys = [value for _, value in records], [key for key, _ in records]
+    decoded = decoder_for("crm_change", "debezium", connect.registry).decode(block(*values, keys=keys))
+    assert {each.row % 3 for each in decoded.rejected} == {1}
+    assert "internal" not in {each.reason for each in decoded.rejected}
+    rows = decoded.rows.filter(decoded.rows["_row"] % 3 != 1).drop("_row").to_dicts()
+    assert rows == [READ | {"op": "update"}, DELETED | {"customer_id": "234"}] * len(spoilt)
