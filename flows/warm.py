@@ -12,6 +12,7 @@ import time
 from connectors.kafka.reader import warm_up as warm_up_reader
 from flows.operators.presence import warm_up as warm_up_presence
 from flows.operators.uses import warm_up as warm_up_uses
+from privacy.kernels import warm_up as warm_up_tokens
 from schemas.codec import warm_up as warm_up_codec
 
 
@@ -22,6 +23,7 @@ def main() -> None:
     warm_up_reader()
     warm_up_presence()
     warm_up_uses()
+    warm_up_tokens()
     print(f"kernels are compiled ({time.monotonic() - began:.1f} s)", file=sys.stderr)  # noqa: T201
 
 

@@ -102,8 +102,13 @@ def strings(matrix: Bytes, lengths: Lengths) -> pl.Series:
         text = matrix[_used(lengths, matrix.shape[1])]
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
+    return packed_strings(text, ends)
+
+
+def packed_strings(text: Bytes, ends: Lengths) -> pl.Series:
+    """ASCII that lies back to back as a String column: value `i` is `text[ends[i]:ends[i + 1]]`."""
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(text)]
-    return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)))
+    return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.large_string(), len(ends) - 1, buffers)))
 
 
 def _block_counts(lengths: Lengths) -> Lengths:

@@ -100,7 +100,7 @@ class Tokenizer:
         """
         self._renew()
         keys = self._customer_keys(self._keyring.primary_id)
-        return None if keys is None else keys.of(numbers.to_numpy())
+        return None if keys is None else keys.of(numbers.to_numpy(writable=True))
 
     def customers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """What streams join on: AES-CMAC of the canonical customer id, under a key that outlives rotations.

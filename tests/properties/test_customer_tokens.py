@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy import PII_CLASSES, ForgottenError, Keyring, KeyringError, Tokenizer
+from privacy.customer_tokens import single_tokens
 
 SHORT = st.text(max_size=20)
 LONG = st.builds(lambda text, length: (text * length)[:length], st.text(min_size=1, max_size=8), st.integers(0, 200))
@@ -67,6 +68,18 @@ def test_tokens_equal_the_library_when_values_are_any_text(
     for token, (number, value) in zip(tokens, rows, strict=True):
         assert (token is None) == (value is None or number == 2)
         assert token is None or tokenizer.open(token) == value
+
+
+@settings(deadline=None)
+@given(rows=ROWS, pii_class=CLASSES)
+def test_tokens_are_the_same_when_the_processor_has_no_instructions_for_them(
+    keyring: Keyring, rows: list[tuple[int, str | None]], pii_class: str
+) -> None:
+    tokenizer = Tokenizer(keyring)
+    given = [(number, value) for number, value in rows if value is not None and number != 2]
+    owners = tokenizer.owners(pl.Series([number for number, _ in given], dtype=pl.UInt64))
+    values = pl.Series([value for _, value in given], dtype=pl.String)
+    assert single_tokens(values, pii_class, owners).to_list() == tokens_of(keyring, given, pii_class)
 
 
 @settings(deadline=None)
