@@ -90,10 +90,12 @@ class Customers:
     def write_apart(self) -> None:
         """Write a row of a customer whom nothing else is about."""
         apart = _quoted(self._id(_APART))
-        self._database.run(
-            f"INSERT INTO customers (customer_id, name) VALUES ({apart}, 'Apart') "
-            "ON CONFLICT (customer_id) DO UPDATE SET name = 'Apart'"
-        )
+        insert = f"INSERT INTO customers (customer_id, name) VALUES ({apart}, 'Apart')"
+        _say(self._sessions[0], f"{insert} ON CONFLICT (customer_id) DO UPDATE SET name = 'Apart';")
+
+    def ask(self, query: str) -> str:
+        """The answer to a query, asked in a session that is open already."""
+        return self._sessions[0].run(f"{query};").strip()
 
     def alter(self, action: str) -> None:
         """Change the table."""

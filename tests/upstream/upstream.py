@@ -150,10 +150,10 @@ class Upstream:
 
     def _until_sent(self, wait: Callable[[], None]) -> None:
         """Wait until all connectors have told the database that Kafka holds all that is in its log by now."""
-        position = self.database.run("SELECT pg_current_wal_lsn()")
+        position = self.customers.ask("SELECT pg_current_wal_lsn()")
         slots = f"SELECT FROM pg_replication_slots WHERE confirmed_flush_lsn >= '{position}'"
         deadline = time.monotonic() + _SENT_SECONDS
-        while self.database.run(f"SELECT count(*) FROM ({slots}) sent") != str(len(self.topics)):
+        while self.customers.ask(f"SELECT count(*) FROM ({slots}) sent") != str(len(self.topics)):
             assert time.monotonic() < deadline, self.worker.log()
             wait()
 
