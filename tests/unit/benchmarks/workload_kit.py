@@ -41,7 +41,10 @@ def busy(**fields: Any) -> WorkloadSpec:
 def decoded(
     workload: Workload, registry: Registry | None = None
 ) -> tuple[dict[str, pl.DataFrame], Reasons, dict[str, int]]:
-    """Rows of each topic (with `_partition`, `_offset`, `_timestamp`), rejections by reason, and empty records."""
+    """Rows of each topic (with `_partition`, `_offset`, `_timestamp`), rejections by reason, and empty records.
+
+    Without the rows by which gaps, which are rejected too, make profiles stale.
+    """
     decoders = {topic.topic: decoder_for(topic.stream, topic.format, registry) for topic in load_topics()}
     frames: dict[str, list[pl.DataFrame]] = defaultdict(list)
     reasons: Reasons = defaultdict(lambda: defaultdict(int))
@@ -55,7 +58,7 @@ def decoded(
                     pl.Series("_offset", block.offsets[row], pl.Int64),
                     pl.Series("_timestamp", block.timestamps_ms[row], pl.Int64),
                     pl.lit(partition).alias("_partition"),
-                )
+                ).filter(pl.col("op") != "stale" if "op" in found.rows.columns else pl.lit(value=True))
             )
             empty[topic] += found.empty
             for rejected in found.rejected:
