@@ -98,6 +98,7 @@ $(DEBEZIUM_COPIED): deploy/debezium/pom.xml deploy/debezium/jars.sha256
 
 bench: setup kafka  ## Measure what decoding and tokens cost, and how fast everybody is told (about five minutes)
 	@$(BIN)/python -m benchmarks.decode
+	@$(BIN)/python -m benchmarks.formats
 	@$(BIN)/python -m benchmarks.tokens
 	@$(BIN)/python -m benchmarks.fault_fanout
 

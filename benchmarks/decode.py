@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 import numpy as np
@@ -132,8 +132,16 @@ def _varint(number: int) -> bytes:
     return bytes([*out, rest])
 
 
-def measure(title: str, records: int, work: Callable[[], int], usual: float | None = None) -> float:
-    """Print the best of three runs, wall and CPU; gives the records per CPU second, which `usual` is compared with."""
+class Cost(NamedTuple):
+    """What some work costs at best: its rows, seconds of the clock, and seconds of CPU, those of all threads."""
+
+    rows: int
+    wall: float
+    cpu: float
+
+
+def cost(work: Callable[[], int]) -> Cost:
+    """Work three times, and take the best of each."""
     best_wall = best_cpu = float("inf")
     rows = 0
     for _ in range(REPEATS):
@@ -141,8 +149,14 @@ def measure(title: str, records: int, work: Callable[[], int], usual: float | No
         rows = work()
         best_cpu = min(best_cpu, time.process_time() - cpu)
         best_wall = min(best_wall, time.perf_counter() - wall)
-    rate = records / best_cpu
-    print(f"{title:<44}{rows:>12,}{records / best_wall:>14,.0f}{rate:>16,.0f}{rate / (usual or rate):>9.1f} x")
+    return Cost(rows, best_wall, best_cpu)
+
+
+def measure(title: str, records: int, work: Callable[[], int], usual: float | None = None) -> float:
+    """Print what it costs; gives the records per CPU second, which `usual` is compared with."""
+    rows, wall, cpu = cost(work)
+    rate = records / cpu
+    print(f"{title:<44}{rows:>12,}{records / wall:>14,.0f}{rate:>16,.0f}{rate / (usual or rate):>9.1f} x")
     return rate
 
 
