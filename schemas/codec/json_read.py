@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from schemas.codec import cells as cell
 from schemas.codec.cells import Cells
-from schemas.codec.json_scan import ABSENT, DEFAULT_NULL, DEFAULT_VALUE, NO_DEFAULT, depth_of, scan
+from schemas.codec.json_scan import ABSENT, DEFAULT_NULL, DEFAULT_VALUE, NO_DEFAULT, scan
+from schemas.codec.json_tokens import depth_of
 from schemas.codec.kernel import Bytes, Longs
 from schemas.codec.rows import rows_to_frame
 from schemas.codec.types import Rejected

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from schemas.blocks import RecordBlock
 from schemas.codec.avro_events import AvroEvents
 from schemas.codec.canonical import CanonicalDecoder
 from schemas.codec.encoder import Encoder
+from schemas.codec.nested import TEXT, Tree, scan
+from schemas.codec.nested_cells import are_digits, flags, joined, moments, whole_numbers, without_prefix
 from schemas.codec.registry import Registry
 from schemas.contracts import contract
 
@@ -42,3 +45,15 @@ def warm_up() -> None:
             events = AvroEvents(registry)
             events.prepare(block)
             events.read(records[0])
+    _warm_up_nested()
+
+
+def _warm_up_nested() -> None:
+    tree = Tree({"id": TEXT})
+    record = np.frombuffer(b'{"id":"7"}', np.uint8)
+    notes = scan(tree, record, np.array([0]), np.array([len(record)]))
+    found = notes.of(tree.root.members["id"])
+    for read in (whole_numbers, moments, flags, are_digits):
+        read(record, found)
+    without_prefix(record, found, "+")
+    joined(record, [found])

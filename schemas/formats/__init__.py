@@ -2,6 +2,6 @@
 
 from schemas.formats.adapter import Adapter, PartlyReadError, Record, Row
 from schemas.formats.catalog import decoder_for, known_formats
-from schemas.formats.decoder import JsonDecoder
+from schemas.formats.decoder import AdapterDecoder
 
-__all__ = ["Adapter", "JsonDecoder", "PartlyReadError", "Record", "Row", "decoder_for", "known_formats"]
+__all__ = ["Adapter", "AdapterDecoder", "PartlyReadError", "Record", "Row", "decoder_for", "known_formats"]

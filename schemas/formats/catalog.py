@@ -10,7 +10,7 @@ from schemas.contracts import contract
 from schemas.errors import TerminalError
 from schemas.formats.adapter import Adapter
 from schemas.formats.debezium import Debezium, DebeziumFlattened
-from schemas.formats.decoder import JsonDecoder
+from schemas.formats.decoder import AdapterDecoder
 from schemas.formats.fields import listed
 from schemas.formats.junos_syslog import JunosSyslog
 from schemas.formats.mist import Mist
@@ -35,7 +35,7 @@ STREAMS = (
     "care_interaction",
 )
 
-_ADAPTERS: tuple[Adapter, ...] = (
+ADAPTERS: tuple[Adapter, ...] = (
     Tmf642(),
     Mist(),
     JunosSyslog(),
@@ -54,7 +54,7 @@ _ADAPTERS: tuple[Adapter, ...] = (
     ZendeskRequester(),
 )
 _BY_NAME: Mapping[tuple[str, str], Adapter] = MappingProxyType(
-    {(adapter.stream, adapter.name): adapter for adapter in _ADAPTERS}
+    {(adapter.stream, adapter.name): adapter for adapter in ADAPTERS}
 )
 _SIGNED: Mapping[tuple[str, str], Callable[[bytes], Adapter]] = MappingProxyType({(Mist.stream, Mist.name): Mist})
 """The formats whose records may be signed, and what makes their adapter with the secret."""
@@ -104,10 +104,10 @@ def decoder_for(
     if secret is not None:
         if (stream, format) not in _SIGNED:
             raise TerminalError(f"stream {stream}: format {format} has no signatures to check; take secret_env out")
-        return JsonDecoder(_SIGNED[stream, format](secret))
+        return AdapterDecoder(_SIGNED[stream, format](secret))
     if format == CANONICAL:
         return CanonicalDecoder(contract(stream), registry)
     if not comes_in_avro(stream, format):
-        return JsonDecoder(_BY_NAME[stream, format])
+        return AdapterDecoder(_BY_NAME[stream, format])
     avro = AvroEvents(registry, of_connect=(stream, format) in _OF_CONNECT)
-    return JsonDecoder(_BY_NAME[stream, format], avro=avro)
+    return AdapterDecoder(_BY_NAME[stream, format], avro=avro)

@@ -32,9 +32,14 @@ from __future__ import annotations
 
 import re
 
+import pyarrow.compute as pc
+
+from schemas.codec.nested import INTEGER, NOTHING, TEXT, TIME
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
+from schemas.formats.columns import MOST_SECONDS, Form, ManyFields, ManyRows, first_given
 from schemas.formats.fields import Fields
+from schemas.formats.remembered import remembered
 from schemas.formats.usage import CELL_ID, CUSTOMER_ID, cell_of_octets, count, e164
 
 _RECORD_TYPES = ("85", "pgwrecord")
@@ -53,13 +58,15 @@ class PgwRecord:
     stream = "usage_event"
     name = "pgw_record"
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Records that charge by bearer."""
+        return (_BEARER,)
+
     def adapt(self, record: Record) -> list[Row]:
         """Turn one record into one row."""
         cdr = record.fields()
-        if (cdr.text("recordType") or "85").lower() not in _RECORD_TYPES:
-            raise RecordError(
-                "unknown_type", "recordType: expected 85 (pGWRecord), came another; send other records elsewhere"
-            )
+        _check(cdr.text("recordType") or "85")
         opened, seconds = _opening(cdr), cdr.required_integer("duration")
         traffic, services = cdr.objects("listOfTrafficVolumes"), cdr.objects("listOfServiceData")
         up, down = _volumes(traffic, _BY_BEARER) or _volumes(services, _BY_FLOW) or (0, 0)
@@ -76,6 +83,14 @@ class PgwRecord:
                 "event_time": opened + seconds * 1_000_000,
             }
         ]
+
+
+def _check(record_type: str) -> str:
+    if record_type.lower() not in _RECORD_TYPES:
+        raise RecordError(
+            "unknown_type", "recordType: expected 85 (pGWRecord), came another; send other records elsewhere"
+        )
+    return record_type
 
 
 def _identity(cdr: Fields, opened: int) -> str:
@@ -116,3 +131,55 @@ def _cell(cdr: Fields, containers: list[Fields]) -> str | None:
         (cdr, _LOCATION),
     ]
     return next((cell_of_octets(fields, name) for fields, name in told if fields.text(name) is not None), None)
+
+
+def _many_rows(cdrs: ManyFields) -> ManyRows:
+    """The rows of records that charge by bearer."""
+    cdrs.meaning("recordType", _check)
+    opened = cdrs.instant(cdrs.required(_OPENING)).values
+    seconds = cdrs.count(cdrs.required("duration"), MOST_SECONDS).values
+    session = cdrs.required("p-GWAddress"), cdrs.required("chargingID"), cdrs.required("recordSequenceNumber")
+    for number in session[1:]:
+        cdrs.integer(number)
+    traffic = cdrs.objects("listOfTrafficVolumes")
+    told = first_given(cdrs.notes("lastUserLocationInformation"), traffic.last(_LOCATION), cdrs.notes(_LOCATION))
+    return ManyRows(
+        cdrs,
+        {
+            "event_id": cdrs.joined(*session, separator=":"),
+            "customer_id": cdrs.required_text(CUSTOMER_ID),
+            "msisdn": cdrs.e164("servedMSISDN"),
+            "cell_id": pc.coalesce(cdrs.text(CELL_ID), cdrs.meaning(told, _cell_of_octets)),
+            "kind": "data",
+            "duration_seconds": seconds,
+            "bytes_up": traffic.total(_BY_BEARER[0]),
+            "bytes_down": traffic.total(_BY_BEARER[1]),
+            "event_time": opened + seconds * 1_000_000,
+        },
+    )
+
+
+@remembered
+def _cell_of_octets(octets: str) -> str | None:
+    return cell_of_octets(Fields({_LOCATION: octets}), _LOCATION)
+
+
+_BEARER = Form.of(
+    {
+        "recordType": TEXT,
+        "p-GWAddress": TEXT,
+        "chargingID": INTEGER,
+        "recordSequenceNumber": INTEGER,
+        "servedMSISDN": TEXT,
+        "recordOpeningTime": TIME,
+        "duration": INTEGER,
+        "listOfTrafficVolumes": [{_BY_BEARER[0]: INTEGER, _BY_BEARER[1]: INTEGER, _LOCATION: TEXT}],
+        "listOfServiceData": NOTHING,
+        _LOCATION: TEXT,
+        "lastUserLocationInformation": TEXT,
+        CUSTOMER_ID: TEXT,
+        CELL_ID: TEXT,
+    },
+    _many_rows,
+)
+"""Without volumes by flow; a record that is numbered."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.blocks import RecordBlock
 from schemas.codec import REASONS
 from schemas.errors import SignalboxError
-from schemas.formats import JsonDecoder, Record, Row, decoder_for, known_formats
+from schemas.formats import AdapterDecoder, Record, Row, decoder_for, known_formats
 from tests.unit.schemas.formats.reading import RECEIVED_MS, block, decode
 from tests.unit.schemas.formats.samples import SAMPLES
 from tests.unit.schemas.formats.test_debezium import COLUMNS, KEY, envelope
@@ -130,7 +130,7 @@ def test_nothing_is_left_to_the_garbage_collector_when_records_are_rejected(stre
 
 
 def test_record_is_kept_as_internal_when_the_adapter_has_a_fault() -> None:
-    decoded = JsonDecoder(Broken()).decode(block({}))
+    decoded = AdapterDecoder(Broken()).decode(block({}))
     assert [(record.row, record.reason, record.message) for record in decoded.rejected] == [
         (0, "internal", "broken: expected no KeyError; report it with the record")
     ]
