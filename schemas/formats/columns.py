@@ -25,7 +25,7 @@ from schemas.formats.adapter import Adapter
 TEXTUAL = pa.large_string()
 Bools = NDArray[np.bool_]
 Scalar = str | int | bool | None
-Meaning = TypeVar("Meaning", bound="str | int | bool | list[str] | None")
+Meaning = TypeVar("Meaning")
 
 Field = str | Longs
 """A field by its name, or where its values lie (`ManyFields.notes`)."""
@@ -160,7 +160,9 @@ class ManyFields:
         self.leave(nested_cells.has_text(notes) & ~nested_cells.are_digits(self._notes.values, notes))
         return self.joined(notes, prefix="+")
 
-    def meaning(self, field: Field, means: Callable[[str], Meaning], dtype: pa.DataType = TEXTUAL) -> pa.Array:
+    def meaning(
+        self, field: Field, means: Callable[[str], str | list[str] | None], dtype: pa.DataType = TEXTUAL
+    ) -> pa.Array:
         """What the texts of a field mean, found out once for each distinct text.
 
         Args:
@@ -171,6 +173,25 @@ class ManyFields:
         Returns:
             The meanings; null where the field is.
         """
+        distinct, places = self._meanings(field, means)
+        return pa.array([*distinct, None], dtype).take(pa.array(places))
+
+    def number_meaning(self, field: Field, means: Callable[[str], int | None], otherwise: int) -> Longs:
+        """As `meaning`, of numbers; the last argument stands for null."""
+        distinct, places = self._meanings(field, means)
+        numbers = [otherwise if each is None else each for each in distinct]
+        return np.array([*numbers, otherwise], np.int64)[places]
+
+    def flag_meaning(self, field: Field, means: Callable[[str], bool], otherwise: bool) -> Bools:
+        """As `meaning`, of booleans; the last argument stands for null."""
+        return self.number_meaning(field, means, otherwise).astype(np.bool_)
+
+    def check(self, field: Field, means: Callable[[str], object]) -> None:
+        """Leave the records in which the field has a text that has no meaning."""
+        self._meanings(field, means)
+
+    def _meanings(self, field: Field, means: Callable[[str], Meaning | None]) -> tuple[list[Meaning | None], Longs]:
+        """What each distinct text means, and where in that list the meaning is of each row's; past its end for null."""
         encoded = nested_cells.joined(self._notes.values, [self._at(field)]).dictionary_encode()
         distinct: list[Meaning | None] = []
         refused: list[int] = []
@@ -180,9 +201,10 @@ class ManyFields:
             except RecordError:
                 distinct.append(None)
                 refused.append(place)
+        places = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
         if refused:
-            self.leave(np.isin(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), refused))
-        return pa.array(distinct, dtype).take(encoded.indices)
+            self.leave(np.isin(places, refused))
+        return distinct, places
 
     def total(self, field: Field) -> Longs:
         """Of an array's items: the sums of a count, one for each row of the object that holds the array."""

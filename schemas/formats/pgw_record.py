@@ -85,12 +85,11 @@ class PgwRecord:
         ]
 
 
-def _check(record_type: str) -> str:
+def _check(record_type: str) -> None:
     if record_type.lower() not in _RECORD_TYPES:
         raise RecordError(
             "unknown_type", "recordType: expected 85 (pGWRecord), came another; send other records elsewhere"
         )
-    return record_type
 
 
 def _identity(cdr: Fields, opened: int) -> str:
@@ -135,7 +134,7 @@ def _cell(cdr: Fields, containers: list[Fields]) -> str | None:
 
 def _many_rows(cdrs: ManyFields) -> ManyRows:
     """The rows of records that charge by bearer."""
-    cdrs.meaning("recordType", _check)
+    cdrs.check("recordType", _check)
     opened = cdrs.instant(cdrs.required(_OPENING)).values
     seconds = cdrs.count(cdrs.required("duration"), MOST_SECONDS).values
     session = cdrs.required("p-GWAddress"), cdrs.required("chargingID"), cdrs.required("recordSequenceNumber")

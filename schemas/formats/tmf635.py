@@ -39,10 +39,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
+import pyarrow.compute as pc
+
+from schemas.codec.kernel import Longs
+from schemas.codec.nested import ANY, NOTHING, TEXT, TIME, Shape
+from schemas.codec.nested_cells import has_text
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
+from schemas.formats.columns import Form, ManyFields, ManyRows, first_given
 from schemas.formats.fields import Fields, one_of
 from schemas.formats.usage import count, e164
 from schemas.formats.vocabulary import services
@@ -97,6 +104,11 @@ class Tmf635:
     stream = "usage_event"
     name = "tmf635"
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """A usage alone, and in an event in two ways."""
+        return _FORMS
+
     def adapt(self, record: Record) -> list[Row]:
         """Turn one usage, or one event that carries it, into one row; none where it is not to be used."""
         usage = _usage(record.fields())
@@ -127,13 +139,16 @@ def _usage(envelope: Fields) -> Fields | None:
     event = envelope.inner("event")
     if event is None:
         return envelope
-    name = (envelope.text("eventType") or envelope.text("@type") or "").lower()
-    name = name.removesuffix("event").removesuffix("notification")
-    if _OTHER_EVENT.fullmatch(name):
+    if not _brings_usage(envelope.text("eventType") or envelope.text("@type") or ""):
         return None
-    if name not in _USAGE_EVENTS:
-        raise RecordError("unknown_type", "eventType: expected an event of a usage or its specification, came another")
     return event.inner("usage") or event
+
+
+def _brings_usage(event_type: str) -> bool:
+    name = event_type.lower().removesuffix("event").removesuffix("notification")
+    if name not in _USAGE_EVENTS and not _OTHER_EVENT.fullmatch(name):
+        raise RecordError("unknown_type", "eventType: expected an event of a usage or its specification, came another")
+    return name in _USAGE_EVENTS
 
 
 def _characteristics(usage: Fields) -> dict[str, Fields]:
@@ -141,12 +156,16 @@ def _characteristics(usage: Fields) -> dict[str, Fields]:
     given: dict[str, Fields] = {}
     for each in usage.objects("usageCharacteristic"):
         name = each.values.get("name")
-        column = COLUMN_OF_CHARACTERISTIC.get(_SEPARATORS.sub("", name).lower()) if isinstance(name, str) else None
+        column = _column_of(name) if isinstance(name, str) else None
         if column in given:
             raise RecordError("out_of_range", f"{each.at('name')}: expected one that is not there yet, came one again")
         if column:
             given[column] = each
     return given
+
+
+def _column_of(name: str) -> str | None:
+    return COLUMN_OF_CHARACTERISTIC.get(_SEPARATORS.sub("", name).lower())
 
 
 def _text(given: Mapping[str, Fields], column: str) -> str | None:
@@ -168,10 +187,15 @@ def _kind(usage: Fields) -> str:
     specification = usage.inner("usageSpecification")
     names = (usage.text("usageType"), usage.text("type"), specification.text("name") if specification else None)
     for name in names:
-        found = services([name]) if name else []
-        if len(found) == 1 and found[0] in _KINDS:
-            return found[0]
+        kind = _kind_of(name) if name else None
+        if kind is not None:
+            return kind
     raise RecordError("unknown_type", f"{usage.at('usageType')}: expected words for voice, sms or data, came others")
+
+
+def _kind_of(name: str) -> str | None:
+    found = services([name])
+    return found[0] if len(found) == 1 and found[0] in _KINDS else None
 
 
 def _event_time(usage: Fields) -> int:
@@ -180,3 +204,72 @@ def _event_time(usage: Fields) -> int:
         if moment is not None:
             return moment
     raise RecordError("missing_field", f"{usage.at('usageDate')}: expected a time, came nothing")
+
+
+def _many_rows(usages: ManyFields) -> ManyRows:
+    """The rows of many usages."""
+    characteristics = usages.objects("usageCharacteristic")
+    numbers = characteristics.number_meaning("name", _number_of, otherwise=-1)
+    given = {column: characteristics.only(numbers == number, "value") for column, number in _NUMBERS.items()}
+    usages.check(given["unit"], lambda unit: one_of(unit, _UNITS, "unit"))
+    names = (usages.notes("usageType"), usages.notes("type"), usages.inner("usageSpecification").notes("name"))
+    return ManyRows(
+        usages,
+        {
+            "event_id": usages.required_text("id"),
+            "customer_id": usages.text(first_given(_many_customers(usages), given["customer_id"])),
+            "msisdn": usages.e164(given["msisdn"]),
+            "cell_id": usages.text(given["cell_id"]),
+            "kind": pc.coalesce(*(usages.meaning(name, _kind_of) for name in names)),
+            **{column: usages.count(given[column]).filled(0) for column in _COUNTS},
+            "event_time": usages.instant("usageDate").or_else(usages.instant("date")),
+        },
+        carried=usages.flag_meaning("status", _is_used, otherwise=True),
+    )
+
+
+def _many_customers(usages: ManyFields) -> Longs:
+    """Where the id lies of the one party that is the customer."""
+    parties = usages.objects("relatedParty")
+    customers = parties.flag_meaning("role", lambda role: role.lower() == "customer", otherwise=False)
+    parties.leave(customers & ~has_text(parties.notes("id")))
+    return parties.only(customers, "id")
+
+
+def _many_of_events(envelopes: ManyFields, *, inner: bool) -> ManyRows:
+    """The rows of events that bring a usage, as `usage` in `event` or as `event` itself."""
+    event_type = first_given(envelopes.notes("eventType"), envelopes.notes("@type"))
+    envelopes.leave(~envelopes.flag_meaning(event_type, _brings_usage, otherwise=False))
+    event = envelopes.inner("event")
+    envelopes.leave(~envelopes.is_there("event"))
+    if inner:
+        event.leave(~event.is_there("usage"))
+    return _many_rows(event.inner("usage") if inner else event)
+
+
+def _number_of(name: str) -> int | None:
+    return _NUMBERS.get(_column_of(name) or "")
+
+
+def _is_used(status: str) -> bool:
+    return one_of(status, _STATUSES, "status") == _USED
+
+
+_NUMBERS: Mapping[str, int] = MappingProxyType(
+    {column: number for number, column in enumerate(dict.fromkeys(COLUMN_OF_CHARACTERISTIC.values()))}
+)
+_USAGE: Mapping[str, Shape] = MappingProxyType(
+    {
+        **dict.fromkeys(("id", "status", "usageType", "type"), TEXT),
+        **dict.fromkeys(("usageDate", "date"), TIME),
+        "usageSpecification": {"name": TEXT},
+        "usageCharacteristic": [{"name": TEXT, "value": ANY}],
+        "relatedParty": [{"id": TEXT, "role": TEXT}],
+    }
+)
+_ENVELOPE: Mapping[str, Shape] = MappingProxyType({"eventType": TEXT, "@type": TEXT})
+_FORMS = (
+    Form.of({**_USAGE, "event": NOTHING}, _many_rows),
+    Form.of({**_ENVELOPE, "event": {"usage": _USAGE}}, partial(_many_of_events, inner=True)),
+    Form.of({**_ENVELOPE, "event": {**_USAGE, "usage": NOTHING}}, partial(_many_of_events, inner=False)),
+)
