@@ -68,6 +68,18 @@ def has_text(notes: Longs) -> Bools:
     return there
 
 
+def is_integer(notes: Longs) -> Bools:
+    """Where a value is a whole number."""
+    there: Bools = (notes & _KIND) == IS_INTEGER
+    return there
+
+
+def length_of(notes: Longs) -> Longs:
+    """The bytes of each value; 0 where nothing is noted."""
+    lengths: Longs = (notes >> KIND_BITS) & _LENGTH
+    return lengths
+
+
 def has_text_or_digits(notes: Longs) -> Bools:
     """Where a value is a text, also an empty one, or a whole number."""
     kinds = notes & _KIND

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from schemas.blocks import RecordBlock
 from schemas.codec import nested_cells
 from schemas.codec.kernel import Longs
 from schemas.codec.nested import Node, Notes, Shape, Tree
@@ -23,6 +24,7 @@ from schemas.errors import RecordError
 from schemas.formats.adapter import Adapter
 
 TEXTUAL = pa.large_string()
+LISTS = pa.large_list(TEXTUAL)
 Bools = NDArray[np.bool_]
 Scalar = str | int | bool | None
 Meaning = TypeVar("Meaning")
@@ -47,15 +49,36 @@ class ManyFields:
         node: The object.
         records: For each row the record it belongs to.
         left: Where to note that a record is left to `adapt`.
+        block: What the records came in.
+        positions: Of each record, its position in the block.
         above: Of the rows of an array's items, how many rows the object has that holds the array.
     """
 
-    def __init__(self, notes: Notes, node: Node, records: Longs, left: Bools, above: int = 0) -> None:
+    def __init__(
+        self,
+        notes: Notes,
+        node: Node,
+        records: Longs,
+        left: Bools,
+        block: RecordBlock,
+        positions: Longs,
+        above: int = 0,
+    ) -> None:
         self.records = records
         self._notes, self._node, self._left, self._above = notes, node, left, above
+        self._block, self._positions = block, positions
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def kafka_times_ms(self) -> Longs:
+        """The Kafka timestamp of each row's record, in milliseconds since the epoch; -1 where there is none."""
+        return self._block.timestamps_ms[self._positions[self.records]]
+
+    def key(self, row: int) -> bytes | None:
+        """The key of a row's record."""
+        return self._block.key(int(self._positions[self.records[row]]))
 
     @property
     def ordinals(self) -> Longs:
@@ -77,13 +100,13 @@ class ManyFields:
 
     def inner(self, name: str) -> ManyFields:
         """The fields of an object within; all of them are null where there is none."""
-        return ManyFields(self._notes, self._node.members[name], self.records, self._left, self._above)
+        return self._within(self._node.members[name], self.records, self._above)
 
     def objects(self, name: str) -> ManyFields:
         """The fields of the objects in an array, a row for each."""
         item = self._node.members[name].members[""]
         records = self.records[self._notes.parents[item.table]]
-        return ManyFields(self._notes, item, records, self._left, len(self))
+        return self._within(item, records, len(self))
 
     def notes(self, *names: str) -> Longs:
         """Where the values of a field lie; of several fields, of the first that is given in each record."""
@@ -147,6 +170,11 @@ class ManyFields:
         numbers = nested_cells.moments(self._notes.values, self._at(field))
         self.leave(numbers.unfit)
         return numbers
+
+    def equals(self, field: Field, text: str) -> Bools:
+        """Where a field is this text."""
+        rest = nested_cells.without_prefix(self._notes.values, self._at(field), text)
+        return nested_cells.is_there(rest) & ~nested_cells.has_text(rest)
 
     def without_prefix(self, field: Field, prefix: str) -> Longs:
         """Where the rest of a text lies, of those that begin so; those that end there, too, are left."""
@@ -235,6 +263,9 @@ class ManyFields:
         found[self.parents[given]] = notes[given]  # of several the last one stays
         return found
 
+    def _within(self, node: Node, records: Longs, above: int) -> ManyFields:
+        return ManyFields(self._notes, node, records, self._left, self._block, self._positions, above)
+
     def _at(self, field: Field) -> Longs:
         return self.notes(field) if isinstance(field, str) else field
 
@@ -244,6 +275,10 @@ def first_given(notes: Longs, *others: Longs) -> Longs:
     for other in others:
         notes = np.where(nested_cells.has_text(notes), notes, other)
     return notes
+
+
+Columns = dict[str, pa.Array | Longs | Bools | Numbers | Scalar]
+"""By column of the contract, a cell for each row, or what is in every cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +293,7 @@ class ManyRows:
     """
 
     fields: ManyFields
-    columns: Mapping[str, pa.Array | Longs | Bools | Numbers | Scalar]
+    columns: Columns
     carried: Bools | None = None
 
 
@@ -282,12 +317,14 @@ class Form:
 
 @runtime_checkable
 class ColumnarAdapter(Adapter, Protocol):
-    """An adapter that can read many records at once.
-
-    Headers and keys are not in a form: a record with headers is always left to `adapt`.
-    """
+    """An adapter that can read many records at once."""
 
     @property
     def forms(self) -> tuple[Form, ...]:
         """The forms that it knows, the most frequent first."""
+        ...
+
+    @property
+    def headers_read(self) -> frozenset[str]:
+        """The headers that `adapt` reads, in lower case; a record that has one is left to it."""
         ...

@@ -59,6 +59,7 @@ class AdapterDecoder:
         self._avro = avro
         self._quick_from = quick_from
         self._forms = list(adapter.forms) if isinstance(adapter, ColumnarAdapter) else []
+        self._headers_read = adapter.headers_read if isinstance(adapter, ColumnarAdapter) else frozenset()
 
     def decode(self, block: RecordBlock) -> Decoded:
         """Decode all records of a block. Never raises on account of a record.
@@ -85,7 +86,9 @@ class AdapterDecoder:
     def _read_in_columns(self, block: RecordBlock) -> list[Read]:
         """What the forms read, each of what the ones before have left; those that read most are asked first."""
         wanted = np.ones(len(block), np.bool_)
-        wanted[list(block.headers)] = False
+        if self._headers_read:
+            for position, headers in block.headers.items():
+                wanted[position] = not any(name.lower() in self._headers_read for name, _ in headers)
         found: list[tuple[Form, Read]] = []
         for form in self._forms:
             positions = np.flatnonzero(wanted)

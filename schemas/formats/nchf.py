@@ -76,6 +76,7 @@ class Nchf:
 
     stream = "usage_event"
     name = "nchf"
+    headers_read = frozenset[str]()
 
     @property
     def forms(self) -> tuple[Form, ...]:

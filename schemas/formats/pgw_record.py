@@ -57,6 +57,7 @@ class PgwRecord:
 
     stream = "usage_event"
     name = "pgw_record"
+    headers_read = frozenset[str]()
 
     @property
     def forms(self) -> tuple[Form, ...]:

@@ -53,7 +53,7 @@ def read_form(contract: Contract, form: Form, block: RecordBlock, wanted: NDArra
     taken = np.zeros(len(block), np.bool_)
     if left.all():
         return Read(empty_frame(contract), [], taken, 0)
-    found = form.rows(ManyFields(notes, form.tree.root, np.arange(len(wanted)), left))
+    found = form.rows(ManyFields(notes, form.tree.root, np.arange(len(wanted)), left, block, wanted))
     columns = {name: _column(contract, name, found) for name in contract.polars}
     carried = np.ones(len(found.fields), np.bool_) if found.carried is None else found.carried
     for name in contract.required:

@@ -103,6 +103,7 @@ class Tmf635:
 
     stream = "usage_event"
     name = "tmf635"
+    headers_read = frozenset[str]()
 
     @property
     def forms(self) -> tuple[Form, ...]:

@@ -28,15 +28,16 @@ LEAST_SHARE = 0.95
 
 
 class Counting:
-    """An adapter that counts the records that it is given one by one."""
+    """An adapter that counts the records with a value that it is given one by one."""
 
     def __init__(self, adapter: ColumnarAdapter) -> None:
-        self.stream, self.name, self.forms = adapter.stream, adapter.name, adapter.forms
+        self.stream, self.name = adapter.stream, adapter.name
+        self.forms, self.headers_read = adapter.forms, adapter.headers_read
         self._adapter = adapter
         self.count = 0
 
     def adapt(self, record: Record) -> list[Row]:
-        self.count += 1
+        self.count += record.raw is not None
         return self._adapter.adapt(record)
 
 
