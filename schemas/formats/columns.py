@@ -128,6 +128,12 @@ class ManyFields:
         """Where something is given, also the empty string."""
         return nested_cells.is_there(self.notes(name))
 
+    def plain_texts(self, field: Field) -> Longs:
+        """Where the values of a field lie that may be anything; what is neither text nor whole number is left."""
+        notes = self._at(field)
+        self.leave(nested_cells.is_there(notes) & ~nested_cells.has_text_or_digits(notes))
+        return notes
+
     def text(self, field: Field) -> pa.Array:
         """Strings; an integer becomes its digits."""
         return self.joined(field)
@@ -245,14 +251,11 @@ class ManyFields:
 
         Records with several such items, or a value that is neither text nor whole number, are left.
         """
-        notes = self._at(field)[where]
+        notes = self.plain_texts(np.where(where, self._at(field), 0))
         parents = self.parents[where]
         self.leave(where & (np.bincount(parents, minlength=self._above) > 1)[self.parents])
-        odd = nested_cells.is_there(notes) & ~nested_cells.has_text_or_digits(notes)
-        if odd.any():
-            self._left[self.records[where][odd]] = True
         found = np.zeros(self._above, np.int64)
-        found[parents] = notes
+        found[parents] = notes[where]
         return found
 
     def last(self, field: Field) -> Longs:

@@ -30,11 +30,20 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.codec.nested import ANY, FLAG, JSON, TEXT, TIME, Shape
+from schemas.codec.nested_cells import has_text
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
-from schemas.formats.fields import Fields
+from schemas.formats.columns import TEXTUAL, Bools, Form, ManyFields, ManyRows, first_given
+from schemas.formats.fields import Fields, text
 
 _EVENTS = "zen:event-type:"
 _OF_TICKETS = f"{_EVENTS}ticket."
@@ -56,6 +65,12 @@ class Zendesk:
 
     stream = "care_interaction"
     name = "zendesk"
+    headers_read = frozenset[str]()
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Events of tickets."""
+        return (_BY_EXTERNAL_ID,)
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one ticket event into one row."""
@@ -67,6 +82,12 @@ class ZendeskRequester:
 
     stream = "care_interaction"
     name = "zendesk_requester"
+    headers_read = frozenset[str]()
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Events of tickets."""
+        return (_BY_REQUESTER,)
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one ticket event into one row."""
@@ -75,15 +96,9 @@ class ZendeskRequester:
 
 def _rows(record: Record, customer: str, other_format: str) -> list[Row]:
     event = record.fields()
-    kind = event.required_text("type")
-    if not kind.startswith(_EVENTS):
-        raise RecordError(
-            "unknown_type",
-            f"type: expected one that begins with {_EVENTS}, came another; subscribe the webhook to events",
-        )
-    if not kind.startswith(_OF_TICKETS):
+    kind = _kind_of(event.required_text("type"))
+    if kind is None:
         return []
-    kind = kind.removeprefix(_OF_TICKETS)
     ticket = event.required_inner("detail")
     return [
         {
@@ -96,6 +111,16 @@ def _rows(record: Record, customer: str, other_format: str) -> list[Row]:
             "event_time": _event_time(event),
         }
     ]
+
+
+def _kind_of(event_type: str) -> str | None:
+    """What became of the ticket; None where it is about none."""
+    if not event_type.startswith(_EVENTS):
+        raise RecordError(
+            "unknown_type",
+            f"type: expected one that begins with {_EVENTS}, came another; subscribe the webhook to events",
+        )
+    return event_type.removeprefix(_OF_TICKETS) if event_type.startswith(_OF_TICKETS) else None
 
 
 def _customer_id(ticket: Fields, customer: str, other_format: str) -> str:
@@ -111,8 +136,12 @@ def _customer_id(ticket: Fields, customer: str, other_format: str) -> str:
 
 def _channel(ticket: Fields) -> str:
     via = ticket.inner("via")
-    channel = _lower(via.text("channel")) if via is not None else None
-    return _CHANNELS.get(channel, channel) if channel is not None else "ticket"
+    channel = via.text("channel") if via is not None else None
+    return _channel_of(channel) if channel is not None else "ticket"
+
+
+def _channel_of(channel: str) -> str:
+    return _CHANNELS.get(channel.lower(), channel.lower())
 
 
 def _state(kind: str, event: Fields, ticket: Fields) -> str | None:
@@ -147,3 +176,70 @@ def _event_time(event: Fields) -> int:
 
 def _lower(word: str | None) -> str | None:
     return word.lower() if word is not None else None
+
+
+def _many_rows(customer: str, events: ManyFields) -> ManyRows:
+    """The rows of many events; comments of which it is said whether the staff wrote them."""
+    ticket, change = events.inner("detail"), events.inner("event")
+    kinds = events.meaning(events.required("type"), _kind_of)
+    created, commented, moved = (
+        pc.equal(kinds, kind).fill_null(False).to_numpy(zero_copy_only=False)
+        for kind in ("created", "comment_added", "status_changed")
+    )
+    status = ticket.notes("status")
+    current = change.plain_texts(np.where(moved, change.notes("current"), 0))
+    return ManyRows(
+        events,
+        {
+            "interaction_id": events.joined(
+                events.required("account_id"), ticket.required("id"), prefix="zendesk:", separator=":"
+            ),
+            "customer_id": ticket.required_text(customer),
+            "channel": pc.coalesce(ticket.inner("via").meaning("channel", _channel_of), pa.scalar("ticket", TEXTUAL)),
+            "category": ticket.meaning("type", str.lower),
+            "text": pc.coalesce(_many_openings(ticket, created), _many_comments(change, commented)),
+            "state": ticket.meaning(first_given(current, status), str.lower),
+            "event_time": events.instant("time"),
+        },
+        carried=kinds.is_valid().to_numpy(zero_copy_only=False),
+    )
+
+
+def _many_openings(ticket: ManyFields, created: Bools) -> pa.Array:
+    """Subject and description of those that are created."""
+    subject, description = (
+        ticket.meaning(np.where(created, ticket.notes(name), 0), _text_of_json) for name in ("subject", "description")
+    )
+    both = pc.binary_join_element_wise(subject, description, pa.scalar("\n", TEXTUAL))
+    return pc.coalesce(both, subject, description)
+
+
+def _many_comments(change: ManyFields, commented: Bools) -> pa.Array:
+    """What customers have written."""
+    comment = change.inner("comment")
+    author = comment.inner("author")
+    change.leave(commented & ~has_text(author.notes("is_staff")))
+    by_customer = commented & ~author.flag("is_staff", default=True)
+    return comment.meaning(np.where(by_customer, comment.notes("body"), 0), _text_of_json)
+
+
+def _text_of_json(written: str) -> str | None:
+    return text(orjson.loads(written), "text")
+
+
+def _form(customer: str) -> Form:
+    shape: dict[str, Shape] = {
+        "type": TEXT,
+        "account_id": TEXT,
+        "time": TIME,
+        "detail": {
+            **dict.fromkeys(("id", customer, "status", "type", "actor_id", "requester_id"), TEXT),
+            **dict.fromkeys(("subject", "description"), JSON),
+            "via": {"channel": TEXT},
+        },
+        "event": {"current": ANY, "comment": {"body": JSON, "author": {"id": TEXT, "is_staff": FLAG}}},
+    }
+    return Form.of(shape, partial(_many_rows, customer))
+
+
+_BY_EXTERNAL_ID, _BY_REQUESTER = _form("external_id"), _form("requester_id")
