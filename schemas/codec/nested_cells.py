@@ -49,6 +49,10 @@ class Numbers(NamedTuple):
         """The numbers of some rows."""
         return Numbers(self.values[rows], self.null[rows], self.unfit[rows])
 
+    def where(self, here: Bools) -> Numbers:
+        """The numbers where `here` is true, null elsewhere."""
+        return Numbers(self.values, self.null | ~here, self.unfit)
+
     def or_else(self, other: Numbers) -> Numbers:
         """The numbers, and another's where these are null."""
         if not self.null.any():

@@ -7,7 +7,7 @@ does not understand as `adapt` does: it has no errors of its own, it can only ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -20,6 +20,7 @@ from schemas.codec import nested_cells
 from schemas.codec.kernel import Longs
 from schemas.codec.nested import Node, Notes, Shape, Tree
 from schemas.codec.nested_cells import Numbers
+from schemas.codec.times import MAXIMUM_MICROSECONDS
 from schemas.errors import RecordError
 from schemas.formats.adapter import Adapter
 
@@ -75,6 +76,12 @@ class ManyFields:
     def kafka_times_ms(self) -> Longs:
         """The Kafka timestamp of each row's record, in milliseconds since the epoch; -1 where there is none."""
         return self._block.timestamps_ms[self._positions[self.records]]
+
+    def kafka_time(self) -> Numbers:
+        """The Kafka timestamps in microseconds; null where there is none, or one that is no time."""
+        millis = self.kafka_times_ms
+        null = (millis < 0) | (millis > MAXIMUM_MICROSECONDS // 1000)
+        return Numbers(np.where(null, 0, millis) * 1000, null, np.zeros(len(null), np.bool_))
 
     def key(self, row: int) -> bytes | None:
         """The key of a row's record."""
@@ -177,6 +184,14 @@ class ManyFields:
         self.leave(numbers.unfit)
         return numbers
 
+    def itself(self) -> Longs:
+        """Where an array's items lie, of an array whose items are no objects."""
+        return self._notes.of(self._node)
+
+    def any_text(self, *names: str) -> Bools:
+        """Where one of several fields is given."""
+        return nested_cells.has_text(self.notes(*names))
+
     def equals(self, field: Field, text: str) -> Bools:
         """Where a field is this text."""
         rest = nested_cells.without_prefix(self._notes.values, self._at(field), text)
@@ -195,7 +210,11 @@ class ManyFields:
         return self.joined(notes, prefix="+")
 
     def meaning(
-        self, field: Field, means: Callable[[str], str | list[str] | None], dtype: pa.DataType = TEXTUAL
+        self,
+        field: Field,
+        means: Callable[[str], str | list[str] | None],
+        dtype: pa.DataType = TEXTUAL,
+        otherwise: str | list[str] | None = None,
     ) -> pa.Array:
         """What the texts of a field mean, found out once for each distinct text.
 
@@ -203,12 +222,10 @@ class ManyFields:
             field: The field. If its shape is `JSON` its texts are that, else they are what `text` gives.
             means: What one text means, by the code that `adapt` uses, too. What it raises leaves the record.
             dtype: The type of what it gives.
-
-        Returns:
-            The meanings; null where the field is.
+            otherwise: What stands where the field is null.
         """
         distinct, places = self._meanings(field, means)
-        return pa.array([*distinct, None], dtype).take(pa.array(places))
+        return pa.array([*distinct, otherwise], dtype).take(pa.array(places))
 
     def number_meaning(self, field: Field, means: Callable[[str], int | None], otherwise: int) -> Longs:
         """As `meaning`, of numbers; the last argument stands for null."""
@@ -258,6 +275,13 @@ class ManyFields:
         found[parents] = notes[where]
         return found
 
+    def first(self, texts: pa.Array) -> pa.Array:
+        """Of texts that belong to an array's items: that of the first item, for each row of the object above."""
+        rows = np.flatnonzero(self.ordinals == 0)
+        places = np.full(self._above, -1, np.int64)
+        places[self.parents[rows]] = rows
+        return texts.take(pa.array(places, mask=places < 0))
+
     def last(self, field: Field) -> Longs:
         """Of an array's items: where the last value lies that is given, for each row of the object above."""
         notes = self._at(field)
@@ -278,6 +302,11 @@ def first_given(notes: Longs, *others: Longs) -> Longs:
     for other in others:
         notes = np.where(nested_cells.has_text(notes), notes, other)
     return notes
+
+
+def named(names: Sequence[str], places: Longs) -> pa.Array:
+    """Which of some names stands in each row; null for -1."""
+    return pa.array([*names, None], TEXTUAL).take(pa.array(np.where(places < 0, len(names), places)))
 
 
 Columns = dict[str, pa.Array | Longs | Bools | Numbers | Scalar]
