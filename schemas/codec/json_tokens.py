@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.codec.kernel import Bytes, Long
+from schemas.codec.kernel import WORD_BYTES, Bytes, Long, load_word, trailing_zeros
 from schemas.compiled import kernel
 
+_ONES = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _MAX_DIGITS = 18  # any number of so many digits fits in 64 bits
 QUOTE, BACKSLASH, MINUS, PLUS, COMMA, COLON, DOT = 34, 92, 45, 43, 44, 58, 46
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
@@ -47,7 +49,7 @@ def blanks(values: Bytes, at: Long, end: Long) -> Long:
     """The next position that is not white space."""
     while at < end:
         byte = values[np.uint64(at)]
-        if byte != _BLANK and byte != 10 and byte != 13 and byte != 9:
+        if byte > _BLANK or (byte != _BLANK and byte != 10 and byte != 13 and byte != 9):
             break
         at += 1
     return at
@@ -55,7 +57,21 @@ def blanks(values: Bytes, at: Long, end: Long) -> Long:
 
 @kernel
 def text_end(values: Bytes, at: Long, end: Long) -> Long:
-    """The closing quote of the text that begins at `at`, or -1 if it has an escape, a control character or no end."""
+    """The closing quote of the text that begins at `at`, or -1 if it has an escape, a control character or no end.
+
+    Source:
+        Eight bytes at a time: S. E. Anderson, "Bit Twiddling Hacks", determine if a word has a byte less than n. Its
+        lowest hit is never a false one.
+    """
+    while at + WORD_BYTES <= end:
+        word = load_word(values, np.uint64(at))
+        quotes, backslashes = word ^ (_ONES * np.uint64(QUOTE)), word ^ (_ONES * np.uint64(BACKSLASH))
+        hits = (quotes - _ONES) & ~quotes | (backslashes - _ONES) & ~backslashes
+        hits = (hits | (word - _ONES * np.uint64(0x20)) & ~word) & _HIGH_BITS
+        if hits != 0:
+            at += np.int64(trailing_zeros(hits) >> np.uint64(3))
+            return at if values[np.uint64(at)] == QUOTE else -1
+        at += WORD_BYTES
     while at < end:
         byte = values[np.uint64(at)]
         if byte == QUOTE:

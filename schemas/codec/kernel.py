@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from schemas.compiled import kernel
@@ -16,6 +19,33 @@ from schemas.compiled import kernel
 Bytes = NDArray[np.uint8]
 Longs = NDArray[np.int64]
 Long = Any  # an int64: Python's or numpy's outside of kernels, one type inside
+
+
+WORD_BYTES = 8
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_word(_typing: Any, values: Any, _at: Any) -> Any:
+    """Eight bytes from a position on as a number, the first in its lowest bits. They must lie within the array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        first = builder.gep(array.data, [arguments[1]])
+        loaded = builder.load(builder.bitcast(first, ir.IntType(64).as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return types.uint64(values, types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(_typing: Any, _number: Any) -> Any:
+    """How many of a number's lowest bits are 0; the number must not be."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
 
 
 @kernel

@@ -7,14 +7,14 @@ cannot be read as the column's type is unfit: the record is left to a parser, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.codec.json_tokens import FALSE, NINE, TRUE, ZERO, integer, is_word, moment
-from schemas.codec.kernel import Bytes, Longs
+from schemas.codec.kernel import WORD_BYTES, Bytes, Long, Longs, load_word
 from schemas.codec.nested_scan import (
     IS_FALSE,
     IS_INTEGER,
@@ -29,6 +29,7 @@ from schemas.compiled import kernel
 
 Bools = NDArray[np.bool_]
 
+_MIXER = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio's, as in splitmix64
 _KIND = 2**KIND_BITS - 1
 _LENGTH = 2**LENGTH_BITS - 1
 _LENGTH_MASK = _LENGTH << KIND_BITS
@@ -129,6 +130,21 @@ def joined(values: Bytes, pieces: Sequence[str | Longs]) -> pa.Array:
     _join(values, notes, np.frombuffer(b"".join(encoded), np.uint8), literal_ends, ends, data)
     bitmap = pa.py_buffer(np.packbits(~null, bitorder="little")) if null.any() else None
     return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(ends), pa.py_buffer(data), bitmap)
+
+
+def distinct_texts(values: Bytes, notes: Longs) -> tuple[list[str], Longs]:
+    """The distinct values as they are written, and for each row which it is; their count for null."""
+    n = len(notes)
+    slots = np.full(1 << (2 * n).bit_length(), -1, np.int64)
+    firsts, places = np.empty(n, np.int64), np.empty(n, np.int64)
+    count = _distinct(values, notes, slots, firsts, places)
+    written = values.data
+    found = [
+        str(written[note >> START_SHIFT : (note >> START_SHIFT) + (note >> KIND_BITS & _LENGTH)], "utf-8")
+        for note in firsts[:count].tolist()
+    ]
+    places[places < 0] = count
+    return found, places
 
 
 def whole_numbers(values: Bytes, notes: Longs) -> Numbers:
@@ -234,3 +250,54 @@ def _without_prefix(values: Bytes, notes: Longs, prefix: Bytes, found: Longs) ->
         if (notes[row] & _KIND) == IS_TEXT and is_word(values, start, start + length, prefix):
             rest = length - len(prefix)
             found[row] = (start + len(prefix)) << START_SHIFT | rest << KIND_BITS | IS_TEXT
+
+
+@kernel
+def _word(values: Bytes, at: Long, end: Long) -> Any:
+    """The bytes up to `end`, eight at most, as a number."""
+    if at + WORD_BYTES <= end:
+        return load_word(values, np.uint64(at))
+    word = np.uint64(0)
+    for k in range(np.uint64(end - at)):
+        word |= np.uint64(values[np.uint64(at) + k]) << (np.uint64(8) * k)
+    return word
+
+
+@kernel
+def _is_same(values: Bytes, note: Long, other: Long) -> bool:
+    length = (note >> KIND_BITS) & _LENGTH
+    if (other >> KIND_BITS) & _LENGTH != length:
+        return False
+    one, two = note >> START_SHIFT, other >> START_SHIFT
+    for k in range(0, length, WORD_BYTES):
+        if _word(values, one + k, one + length) != _word(values, two + k, two + length):
+            return False
+    return True
+
+
+@kernel
+def _distinct(values: Bytes, notes: Longs, slots: Longs, firsts: Longs, places: Longs) -> int:
+    """Number the distinct values in the order of their first rows; their count. -1 is for null.
+
+    `slots` is a hash table of numbers, at least twice as long as the rows, a power of two, filled with -1.
+    """
+    count = 0
+    for row in range(len(notes)):
+        note = notes[row]
+        start, length = note >> START_SHIFT, (note >> KIND_BITS) & _LENGTH
+        if (note & _KIND) <= IS_NULL or length == 0:
+            places[row] = -1
+            continue
+        mixed = np.uint64(length)
+        for k in range(0, length, WORD_BYTES):
+            mixed = (mixed ^ _word(values, start + k, start + length)) * _MIXER
+            mixed ^= mixed >> np.uint64(29)
+        slot = mixed & np.uint64(len(slots) - 1)
+        while slots[slot] >= 0 and not _is_same(values, note, firsts[slots[slot]]):
+            slot = (slot + np.uint64(1)) & np.uint64(len(slots) - 1)
+        if slots[slot] < 0:
+            slots[slot] = count
+            firsts[count] = note
+            count += 1
+        places[row] = slots[slot]
+    return count

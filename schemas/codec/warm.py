@@ -12,7 +12,7 @@ from schemas.codec.avro_events import AvroEvents
 from schemas.codec.canonical import CanonicalDecoder
 from schemas.codec.encoder import Encoder
 from schemas.codec.nested import TEXT, Tree, scan
-from schemas.codec.nested_cells import are_digits, flags, joined, moments, whole_numbers, without_prefix
+from schemas.codec.nested_cells import are_digits, distinct_texts, flags, joined, moments, whole_numbers, without_prefix
 from schemas.codec.registry import Registry
 from schemas.contracts import contract
 
@@ -53,7 +53,7 @@ def _warm_up_nested() -> None:
     record = np.frombuffer(b'{"id":"7"}', np.uint8)
     notes = scan(tree, record, np.array([0]), np.array([len(record)]))
     found = notes.of(tree.root.members["id"])
-    for read in (whole_numbers, moments, flags, are_digits):
+    for read in (whole_numbers, moments, flags, are_digits, distinct_texts):
         read(record, found)
     without_prefix(record, found, "+")
     joined(record, [found])

@@ -243,16 +243,15 @@ class ManyFields:
 
     def _meanings(self, field: Field, means: Callable[[str], Meaning | None]) -> tuple[list[Meaning | None], Longs]:
         """What each distinct text means, and where in that list the meaning is of each row's; past its end for null."""
-        encoded = nested_cells.joined(self._notes.values, [self._at(field)]).dictionary_encode()
+        texts, places = nested_cells.distinct_texts(self._notes.values, self._at(field))
         distinct: list[Meaning | None] = []
         refused: list[int] = []
-        for place, text in enumerate(encoded.dictionary.to_pylist()):
+        for place, text in enumerate(texts):
             try:
                 distinct.append(means(text))
             except RecordError:
                 distinct.append(None)
                 refused.append(place)
-        places = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
         if refused:
             self.leave(np.isin(places, refused))
         return distinct, places

@@ -65,7 +65,8 @@ def read_form(contract: Contract, form: Form, block: RecordBlock, wanted: NDArra
         mask = pl.Series(keep)
         series = [column.filter(mask) for column in series]
     rows = pl.DataFrame(series)
-    empty = int(taken.sum()) - rows["_row"].n_unique()
+    of_rows = found.fields.records[keep]
+    empty = int(taken.sum()) - int(np.count_nonzero(np.diff(of_rows, prepend=-1)))
     rows, rejected = split_by_limits(contract, rows)
     return Read(rows, rejected, taken, empty)
 
