@@ -87,10 +87,27 @@ class Entry:
             RecordError: One of them has another type.
         """
         told = (self.entity.text(name) for name in states)
-        if self.is_deleted or any(plain(word) in _GONE for word in told if word):
+        if self.is_deleted or any(is_gone_word(word) for word in told if word):
             return True
         until = self.entity.instant(end)
         return until is not None and until <= self.event_time
+
+
+def is_gone_word(state: str) -> bool:
+    """Whether a state says that a thing has left the inventory."""
+    return plain(state) in _GONE
+
+
+def is_change_event(event_type: str, names: tuple[str, ...]) -> bool:
+    """Whether an event changes an entity of these names, where others make one.
+
+    Raises:
+        RecordError: It does neither.
+    """
+    action = _action_of(event_type, names)
+    if action == _DELETE:
+        raise RecordError("unknown_type", f"eventType: expected a {names[0]} that is there, came a deletion")
+    return action == _CHANGE
 
 
 def plain(word: str) -> str:
@@ -145,8 +162,11 @@ def the_only(ids: set[str], place: str) -> str | None:
 
 
 def _action(envelope: Fields, names: tuple[str, ...]) -> str:
-    kind = (envelope.text("eventType") or envelope.text("@type") or "").lower()
-    kind = kind.removesuffix("event").removesuffix("notification")
+    return _action_of(envelope.text("eventType") or envelope.text("@type") or "", names)
+
+
+def _action_of(event_type: str, names: tuple[str, ...]) -> str:
+    kind = event_type.lower().removesuffix("event").removesuffix("notification")
     for name in names:
         action = _ACTIONS.get(kind.removeprefix(name.lower()))
         if action is not None and kind.startswith(name.lower()):

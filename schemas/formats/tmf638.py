@@ -26,10 +26,16 @@ Source:
 
 from __future__ import annotations
 
+import numpy as np
+import orjson
+
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
+from schemas.formats.columns import Form, ManyRows
 from schemas.formats.fields import Fields
 from schemas.formats.inventory import Entry, plain, site_and_region, the_only, words_of
+from schemas.formats.inventory_columns import ManyEntries, forms_of, shape_of
+from schemas.formats.remembered import remembered
 
 _CUSTOMER_FACING = frozenset({"cfs", "customerfacing", "customerfacingservice"})
 _RESOURCE_FACING = frozenset({"rfs", "resourcefacing", "resourcefacingservice"})
@@ -40,6 +46,12 @@ class Tmf638:
 
     stream = "network_topology"
     name = "tmf638"
+    headers_read = frozenset[str]()
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Services that are still there and hang on a resource, or face a customer; in an event and alone."""
+        return _FORMS
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one resource-facing service, or one event that carries it, into one row."""
@@ -48,7 +60,7 @@ class Tmf638:
         facing = {plain(word) for word in words_of(service, "category", "@type", "@baseType")}
         if facing & _CUSTOMER_FACING:
             return []
-        below = {resource.required_text("id") for resource in service.objects("supportingResource")}
+        below = _below(service)
         is_gone = entry.is_gone(("state",), "endDate")
         if not (below or facing & _RESOURCE_FACING):
             if is_gone:
@@ -70,6 +82,10 @@ class Tmf638:
         return [row | {"parent_id": parent_id, "site_id": site, "region": region}]
 
 
+def _below(service: Fields) -> set[str]:
+    return {resource.required_text("id") for resource in service.objects("supportingResource")}
+
+
 def _unknown_facing(service: Fields) -> RecordError:
     return RecordError(
         "missing_field",
@@ -84,3 +100,36 @@ def _partial(service: Fields) -> RecordError:
         f"{service.at('supportingResource')}: expected an array, came nothing; "
         "an event that changes site or region must bring the whole service",
     )
+
+
+def _many_rows(entries: ManyEntries) -> ManyRows:
+    """The rows of many services; those that face customers carry none."""
+    services = entries.entities
+    entries.leave_gone(("state",), "endDate")
+    of_customers = np.zeros(len(services), np.bool_)
+    for name in ("category", "@type", "@baseType"):
+        of_customers |= services.flag_meaning(name, lambda word: plain(word) in _CUSTOMER_FACING, otherwise=False)
+    parent = services.meaning("supportingResource", _parent_of_json)
+    services.leave(~of_customers & parent.is_null().to_numpy(zero_copy_only=False))
+    site, region = entries.sites_and_regions("serviceCharacteristic")
+    return ManyRows(
+        services,
+        {
+            "element_id": services.required_text("id"),
+            "element_type": "service",
+            "parent_id": parent,
+            "site_id": site,
+            "region": region,
+            "event_time": entries.event_time,
+        },
+        carried=~of_customers,
+    )
+
+
+@remembered
+def _parent_of_json(written: str) -> str | None:
+    return the_only(_below(Fields.of({"supportingResource": orjson.loads(written)})), "supportingResource")
+
+
+_TEXTS = ("id", "category", "@type", "@baseType", "state")
+_FORMS = forms_of(shape_of("serviceCharacteristic", _TEXTS, "endDate", "supportingResource"), ("service",), _many_rows)

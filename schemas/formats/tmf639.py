@@ -35,10 +35,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from schemas.errors import RecordError
 from schemas.formats.adapter import Record, Row
+from schemas.formats.columns import TEXTUAL, Form, ManyRows
 from schemas.formats.fields import Fields
 from schemas.formats.inventory import Entry, plain, site_and_region, the_only, words_of
+from schemas.formats.inventory_columns import ManyEntries, forms_of, shape_of
+from schemas.formats.remembered import remembered
 
 CONTAINMENT = frozenset(
     {
@@ -95,15 +103,24 @@ _OF_SUBSCRIBERS = frozenset(
 )
 
 
+_NAMES = ("resource", "physicalResource", "logicalResource")
+
+
 class Tmf639:
     """The adapter."""
 
     stream = "network_topology"
     name = "tmf639"
+    headers_read = frozenset[str]()
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Resources that are still there, in an event and alone."""
+        return _FORMS
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one resource, or one event that carries it, into one row."""
-        entry = Entry.of(record, "resource", "physicalResource", "logicalResource")
+        entry = Entry.of(record, *_NAMES)
         resource = entry.entity
         kinds = words_of(resource, "category", "@type")
         if any(plain(kind) in _OF_SUBSCRIBERS for kind in kinds):
@@ -157,3 +174,43 @@ def _parent_id(resource: Fields) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def _many_rows(entries: ManyEntries) -> ManyRows:
+    """The rows of many resources; those of subscribers carry none."""
+    resources = entries.entities
+    entries.leave_gone(("resourceStatus", "lifecycleState"), "endOperatingDate")
+    kinds = ("category", "@type")
+    of_subscribers, has_type = np.zeros(len(resources), np.bool_), np.zeros(len(resources), np.bool_)
+    for kind in kinds:
+        of_subscribers |= resources.flag_meaning(kind, lambda word: plain(word) in _OF_SUBSCRIBERS, otherwise=False)
+        has_type |= resources.flag_meaning(kind, lambda word: plain(word) not in _BASE_CLASSES, otherwise=False)
+    resources.leave(entries.are_changes & ~(has_type & resources.is_there("resourceRelationship")))
+    known = (resources.meaning(kind, lambda word: _ELEMENT_TYPES.get(plain(word))) for kind in kinds)
+    element_type = pc.coalesce(*known, resources.meaning(resources.required(*kinds), str.lower))
+    site, region = entries.sites_and_regions("resourceCharacteristic")
+    element_id = resources.required_text("id")
+    own_site = pc.if_else(pc.equal(element_type, "site"), element_id, pa.scalar(None, TEXTUAL))
+    return ManyRows(
+        resources,
+        {
+            "element_id": element_id,
+            "element_type": element_type,
+            "parent_id": resources.meaning("resourceRelationship", _parent_of_json),
+            "site_id": pc.coalesce(site, own_site),
+            "region": region,
+            "event_time": entries.event_time,
+        },
+        carried=~of_subscribers,
+    )
+
+
+@remembered
+def _parent_of_json(written: str) -> str | None:
+    return _parent_id(Fields.of({"resourceRelationship": orjson.loads(written)}))
+
+
+_TEXTS = ("id", "category", "@type", "resourceStatus", "lifecycleState")
+_FORMS = forms_of(
+    shape_of("resourceCharacteristic", _TEXTS, "endOperatingDate", "resourceRelationship"), _NAMES, _many_rows
+)
