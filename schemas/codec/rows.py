@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
+from types import NoneType
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from schemas.codec.limits import split_by_limits
 from schemas.codec.times import microseconds, parse_time
@@ -40,9 +44,11 @@ def rows_to_frame(
     columns: dict[str, list[Any]] = {}
     for name, dtype in contract.polars.items():
         default = contract.defaults.get(name, _MISSING)
-        cells = [row.get(name, default) for row in rows]
-        check = _CHECKS[_kind(dtype)]
-        nullable = name not in contract.required
+        cells = columns[name] = [row.get(name, default) for row in rows]
+        kind, nullable = _kind(dtype), name not in contract.required
+        if _are_plain(cells, kind, nullable=nullable):
+            continue
+        check = _CHECKS[kind]
         for i, cell in enumerate(cells):
             if cell is None and nullable:
                 continue
@@ -52,7 +58,6 @@ def rows_to_frame(
                 cells[i] = None
                 position = positions[i]
                 bad.setdefault(position, Rejected(position, error.reason, f"column {name}: {error}"))
-        columns[name] = cells
     frame = _frame(contract, columns, positions)
     if bad:
         frame = frame.filter(~pl.col("_row").is_in(list(bad)))
@@ -66,13 +71,47 @@ def empty_frame(contract: Contract) -> pl.DataFrame:
 
 
 def _frame(contract: Contract, columns: Mapping[str, list[Any]], positions: Sequence[int]) -> pl.DataFrame:
-    series = [
-        pl.Series(name, columns[name], pl.Int64, strict=True).cast(TIMESTAMP)
-        if dtype == TIMESTAMP
-        else pl.Series(name, columns[name], dtype, strict=True)
-        for name, dtype in contract.polars.items()
-    ]
+    series = [_series(name, dtype, columns[name]) for name, dtype in contract.polars.items()]
     return pl.DataFrame([*series, pl.Series("_row", positions, pl.UInt32)])
+
+
+def _series(name: str, dtype: pl.DataType, cells: list[Any]) -> pl.Series:
+    if dtype == TIMESTAMP:
+        return pl.Series(name, cells, pl.Int64, strict=True).cast(TIMESTAMP)
+    if dtype != pl.List:
+        return pl.Series(name, cells, dtype, strict=True)
+    # Polars takes a hundred times as long for lists of lists
+    ends = np.cumsum([0, *(len(cell) if cell else 0 for cell in cells)], dtype=np.int64)
+    texts = pl.Series(list(chain.from_iterable(filter(None, cells))), dtype=pl.String, strict=True).to_arrow()
+    null = np.fromiter((cell is None for cell in cells), np.bool_, len(cells))
+    return pl.Series(name, pa.LargeListArray.from_arrays(ends, texts.cast(pa.large_string()), mask=pa.array(null)))
+
+
+def _are_plain(cells: list[Any], kind: str, *, nullable: bool) -> bool:
+    """Whether all cells are right as they are. A glance, which is enough for nearly every column."""
+    types = set(map(type, cells))
+    if nullable:
+        types.discard(NoneType)
+    if not types <= {_PLAIN[kind]}:
+        return False
+    match kind:
+        case "String":
+            return _are_unicode(cells)
+        case "List":
+            items = list(chain.from_iterable(filter(None, cells)))
+            return set(map(type, items)) <= {str} and _are_unicode(items)
+        case "Int64" | "time":
+            numbers = list(filter(None, cells))
+            return not numbers or (min(numbers) in _INT64 and max(numbers) in _INT64)
+    return True
+
+
+def _are_unicode(texts: Iterable[str | None]) -> bool:
+    joined = "".join(filter(None, texts))
+    try:
+        return joined.isascii() or bool(joined.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _kind(dtype: pl.DataType) -> str:
@@ -124,6 +163,7 @@ def _time(cell: object) -> int:
     raise _unexpected("a time (ISO 8601 text with offset, or microseconds as integer)", cell)
 
 
+_PLAIN: Mapping[str, type] = {"String": str, "Int64": int, "Boolean": bool, "List": list, "time": int}
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "String": _text,
     "Int64": _integer,
