@@ -35,66 +35,24 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 from schemas.errors import RecordError
 from schemas.formats.adapter import PartlyReadError, Record, Row, rows_of_parts
+from schemas.formats.columns import Form
 from schemas.formats.customers import COLUMNS, cell
 from schemas.formats.fields import Fields, listed
 from schemas.formats.salesforce_bitmaps import is_bitmap, unpacked
+from schemas.formats.salesforce_columns import FORMS
+from schemas.formats.salesforce_fields import (
+    COLUMN_OF_FIELD,
+    COMPOUNDS,
+    ENTITIES,
+    LAST_COMMIT,
+    OPS,
+    SEQUENCES,
+    columns_of,
+)
 from schemas.formats.times import instant_from_millis
-
-COLUMN_OF_FIELD: Mapping[str, str] = MappingProxyType(
-    {
-        "AccountType__c": "account_type",
-        "Name": "name",
-        "Email": "email",  # Contact
-        "PersonEmail": "email",  # Account of a person
-        "MSISDN__c": "msisdn",
-        "BillingAddress": "address",  # Account
-        "MailingAddress": "address",  # Contact
-        "Birthdate": "birth_date",  # Contact
-        "PersonBirthdate": "birth_date",  # Account of a person
-        "SiteId__c": "site_id",
-        "Segment__c": "segment",
-        "Plan__c": "plan",
-        "Services__c": "services",
-        "Language__c": "language",
-        "Channels__c": "channels",
-        "Consent__c": "consent",
-        "Status__c": "status",
-        "ContractStart__c": "contract_start",
-        "ContractEnd__c": "contract_end",
-    }
-)
-
-_ENTITIES = ("Account", "Contact")
-_OPS: Mapping[str, str] = MappingProxyType(
-    {"CREATE": "create", "UNDELETE": "create", "UPDATE": "update", "DELETE": "delete"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Compound:
-    parts: tuple[str, ...]  # in the order they are written
-    essential: frozenset[str]  # without these it is not whole
-    glue: str
-
-
-_COMPOUNDS: Mapping[str, _Compound] = MappingProxyType(
-    {
-        "address": _Compound(
-            ("Street", "PostalCode", "City", "State", "Country"),
-            frozenset(("Street", "PostalCode", "City", "Country")),
-            ", ",
-        ),
-        "name": _Compound(("FirstName", "MiddleName", "LastName", "Suffix"), frozenset(("FirstName", "LastName")), " "),
-    }
-)
-
-_SEQUENCES = 10_000
-_LAST_COMMIT = (2**63 - 1) // _SEQUENCES - 1
 
 
 class SalesforceCdc:
@@ -102,6 +60,12 @@ class SalesforceCdc:
 
     stream = "crm_change"
     name = "salesforce_cdc"
+    headers_read = frozenset[str]()
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Events of one record, alone and as the Streaming API wraps them."""
+        return FORMS
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one change event into a row for each record that it changed alike."""
@@ -142,13 +106,11 @@ def _operation(header: Fields) -> str:
     change = header.required_text("changeType")
     if change == "GAP_OVERFLOW":
         raise _gap(_missing(header), [])
-    if change not in _OPS and not change.startswith("GAP_"):
-        raise RecordError(
-            "unknown_type", f"{header.at('changeType')}: expected {listed((*_OPS, 'GAP_'))}, came another"
-        )
-    if header.required_text("entityName") not in _ENTITIES:
-        raise RecordError("unknown_type", f"{header.at('entityName')}: expected {listed(_ENTITIES)}, came another")
-    return _OPS.get(change, "stale")
+    if change not in OPS and not change.startswith("GAP_"):
+        raise RecordError("unknown_type", f"{header.at('changeType')}: expected {listed((*OPS, 'GAP_'))}, came another")
+    if header.required_text("entityName") not in ENTITIES:
+        raise RecordError("unknown_type", f"{header.at('entityName')}: expected {listed(ENTITIES)}, came another")
+    return OPS.get(change, "stale")
 
 
 def _record_ids(header: Fields) -> list[str]:
@@ -169,9 +131,9 @@ def _gap(message: str, rows: list[Row]) -> RecordError:
 
 def _version(header: Fields) -> int:
     commit, sequence = header.required_integer("commitNumber"), header.integer("sequenceNumber") or 0
-    if not 0 <= commit <= _LAST_COMMIT:
-        raise RecordError("out_of_range", f"{header.at('commitNumber')}: expected 0 to {_LAST_COMMIT}, came another")
-    return commit * _SEQUENCES + min(max(sequence, 0), _SEQUENCES - 1)
+    if not 0 <= commit <= LAST_COMMIT:
+        raise RecordError("out_of_range", f"{header.at('commitNumber')}: expected 0 to {LAST_COMMIT}, came another")
+    return commit * SEQUENCES + min(max(sequence, 0), SEQUENCES - 1)
 
 
 def _update(header: Fields, payload: Fields) -> Row:
@@ -180,9 +142,9 @@ def _update(header: Fields, payload: Fields) -> Row:
     given = _given(payload, partial=True)
     named = header.texts("changedFields")
     if named and not any(map(is_bitmap, named)):
-        given = {column: given[column] for column in _columns_of(named) if column in given}
-    given |= dict.fromkeys(_columns_of(different) & given.keys())
-    given |= dict.fromkeys(_columns_of(nulled) - given.keys())
+        given = {column: given[column] for column in columns_of(named) if column in given}
+    given |= dict.fromkeys(columns_of(different) & given.keys())
+    given |= dict.fromkeys(columns_of(nulled) - given.keys())
     return {**given, "changed_fields": [column for column in COLUMNS if column in given]} if given else {}
 
 
@@ -195,12 +157,6 @@ def _names(header: Fields, name: str) -> list[str]:
     return names
 
 
-def _columns_of(fields: list[str]) -> set[str]:
-    """Columns that the fields feed; `BillingAddress.Street` is a part of `BillingAddress`."""
-    bases = (field.partition(".")[0] for field in fields)
-    return {COLUMN_OF_FIELD[base] for base in bases if base in COLUMN_OF_FIELD}
-
-
 def _given(payload: Fields, *, partial: bool) -> Row:
     """The columns that the event brings a value for."""
     row: Row = {}
@@ -209,7 +165,7 @@ def _given(payload: Fields, *, partial: bool) -> Row:
         place = payload.at(field)
         if value is None:
             continue
-        if isinstance(value, dict) and column in _COMPOUNDS:
+        if isinstance(value, dict) and column in COMPOUNDS:
             parts = _parts(Fields(value, place), column)
             if not parts:
                 continue
@@ -220,13 +176,13 @@ def _given(payload: Fields, *, partial: bool) -> Row:
 
 def _parts(compound: Fields, column: str) -> dict[str, str]:
     """The parts of a compound that have a value, in the order they are written."""
-    read = {part: compound.text(part) for part in _COMPOUNDS[column].parts}
+    read = {part: compound.text(part) for part in COMPOUNDS[column].parts}
     return {part: value for part, value in read.items() if value is not None}
 
 
 def _joined(parts: Mapping[str, str], column: str, *, partial: bool) -> str | None:
     """A compound as one line; None where an update does not bring the whole of it."""
-    compound = _COMPOUNDS[column]
+    compound = COMPOUNDS[column]
     if partial and not parts.keys() >= compound.essential:
         return None
     return compound.glue.join(parts.values())
