@@ -43,27 +43,29 @@ Source:
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 from schemas.codec import parse_json
 from schemas.errors import RecordError
 from schemas.formats.adapter import PartlyReadError, Record, Row
+from schemas.formats.columns import Form
 from schemas.formats.customers import COLUMNS, cell
-from schemas.formats.fields import Fields, text, wrong_type
-from schemas.formats.times import MICROSECONDS_PER_DAY, instant_from_millis
+from schemas.formats.debezium_cells import (
+    ID,
+    OPS,
+    PREFIXES,
+    SNAPSHOT_LEAD,
+    customer_of_key,
+    is_untouched,
+    micros_of,
+    unwrapped,
+    whole_numeric,
+)
+from schemas.formats.debezium_columns import ENVELOPE, FLATTENED, MARKED
+from schemas.formats.fields import Fields, text
+from schemas.formats.times import instant_from_millis
 
-_UNAVAILABLE = "__debezium_unavailable_value"
-_OPS: Mapping[str, str] = MappingProxyType({"c": "create", "r": "create", "u": "update"})
+_OLD_KEY = "__debezium.oldkey"
 _HEARTBEAT = frozenset(("ts_ms", "ts_us", "ts_ns"))
 _TRANSACTION = frozenset(("status", "id", "ts_ms"))
-_ID = "customer_id"
-_DECIMAL = "org.apache.kafka.connect.data.Decimal"
-_OF_AVRO = frozenset(("unknown_schema", "incompatible_schema", "malformed_avro"))
-_LONGEST_NUMERIC = 64  # characters of base64; an id has far fewer
-_SNAPSHOT_LEAD = 10_000_000
-"""Microseconds that a snapshot's rows are dated earlier; changes 0.06 s older than the time they tell were seen."""
 
 
 class Debezium:
@@ -71,10 +73,16 @@ class Debezium:
 
     stream = "crm_change"
     name = "debezium"
+    headers_read = frozenset({_OLD_KEY})
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Creates, updates and deletes in envelopes, and rows that mark deletes."""
+        return ENVELOPE, MARKED
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one change event into one row; none for tombstones and records that speak of no row."""
-        value = _unwrapped(record.value)
+        value = unwrapped(record.value)
         if value is None:
             return []
         event = Fields.of(value)
@@ -97,38 +105,22 @@ class DebeziumFlattened:
 
     stream = "crm_change"
     name = "debezium_flattened"
+    headers_read = frozenset({_OLD_KEY})
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Rows that were not deleted."""
+        return (FLATTENED,)
 
     def adapt(self, record: Record) -> list[Row]:
         """Turn one row, or one tombstone, into one row."""
-        value = _unwrapped(record.value)
+        value = unwrapped(record.value)
         order: Row = {"version": 0, "event_time": _kafka_time(record)}
         if value is None:
             return [_delete(record) | order]
         event = Fields.of(value)
         deleted = event.flag("__deleted", default=False)
         return _without_gaps((_delete(record) if deleted else _whole_row(event, event.text("__op"), record)) | order)
-
-
-def _unwrapped(value: object) -> object:
-    """What the JSON converter wraps in `{"schema", "payload"}`, decimals with their scale."""
-    if not isinstance(value, dict) or value.keys() != {"schema", "payload"}:
-        return value
-    return _with_scales(value["payload"], value["schema"])
-
-
-def _with_scales(value: object, schema: object) -> object:
-    """Decimals in the form that tells its scale, which is otherwise told by their schema alone."""
-    if not isinstance(schema, dict):
-        return value
-    if isinstance(value, str) and schema.get("name") == _DECIMAL:
-        parameters = schema.get("parameters")
-        return {"scale": parameters.get("scale") if isinstance(parameters, dict) else None, "value": value}
-    fields = schema.get("fields")
-    if isinstance(value, dict) and isinstance(fields, list):
-        named = [(field.get("field"), field) for field in fields if isinstance(field, dict)]
-        schemas = {name: field for name, field in named if isinstance(name, str)}
-        return {name: _with_scales(cell, schemas.get(name)) for name, cell in value.items()}
-    return value
 
 
 def _from_envelope(event: Fields, record: Record) -> list[Row]:
@@ -138,7 +130,7 @@ def _from_envelope(event: Fields, record: Record) -> list[Row]:
     if op == "t":
         message = "op: expected a change of one row, came a truncate; delete the customers that do not come again"
         raise RecordError("gap", message)
-    if op not in _OPS and op != "d":
+    if op not in OPS and op != "d":
         raise RecordError("unknown_type", "op: expected c, u, d, r, t or m, came another")
     source = event.required_inner("source")
     row = _delete(record) if op == "d" else _whole_row(event.required_inner("after"), op, record)
@@ -149,7 +141,7 @@ def _from_flattened(event: Fields, record: Record) -> list[Row]:
     deleted = event.flag("__deleted", default=False)
     op = event.text("__op")
     row = _delete(record) if deleted else _whole_row(event, op, record)
-    return _without_gaps(row | _order(event, ("__source_", "__"), record, op))
+    return _without_gaps(row | _order(event, PREFIXES, record, op))
 
 
 def _without_gaps(row: Row) -> list[Row]:
@@ -174,15 +166,15 @@ def _whole_row(row: Fields, op: str | None, record: Record) -> Row:
     given: Row = {}
     for column in COLUMNS:
         value, place = cells.get(column), row.at(column)
-        if not _untouched(value):
-            given[column] = cell(column, _number(value, place), place, _micros)
-    customer = text(_number(cells.get(_ID), row.at(_ID)), row.at(_ID)) or _customer_of_record(record)
-    old_key = record.header("__debezium.oldkey")
-    previous = _customer_of_key(old_key, "__debezium.oldkey", parse_json) if old_key is not None else None
+        if not is_untouched(value):
+            given[column] = cell(column, whole_numeric(value, place), place, micros_of)
+    customer = text(whole_numeric(cells.get(ID), row.at(ID)), row.at(ID)) or _customer_of_record(record)
+    old_key = record.header(_OLD_KEY)
+    previous = customer_of_key(old_key, _OLD_KEY, parse_json) if old_key is not None else None
     return {
         **given,
         "customer_id": customer,
-        "op": _OPS.get(op or "", "update"),
+        "op": OPS.get(op or "", "update"),
         "source_system": "amdocs",
         "account_type": given.get("account_type") or "postpaid",
         "previous_customer_id": previous if previous != customer else None,
@@ -195,73 +187,7 @@ def _delete(record: Record) -> Row:
 
 
 def _customer_of_record(record: Record) -> str:
-    return _customer_of_key(record.key, "key", record.parse)
-
-
-def _customer_of_key(key: bytes | None, place: str, parse: Callable[[bytes], object]) -> str:
-    """The customer's id in a record's key: an object, wrapped or not, or the id alone.
-
-    Raises:
-        RecordError: There is no key, or none with a customer in it.
-    """
-    if not key:
-        raise RecordError("missing_key", f"{place}: expected the customer's key, came none")
-    try:
-        value = _unwrapped(parse(key))
-    except RecordError as error:
-        if error.reason in _OF_AVRO:
-            raise RecordError(error.reason, f"{place}: {error}") from error
-        value = _bare_id(key, place)
-    if isinstance(value, dict):
-        cells = {name.lower(): cell for name, cell in value.items()}
-        value = next(iter(cells.values())) if len(cells) == 1 else cells.get(_ID)
-    customer = text(_number(value, place), place)
-    if customer is None:
-        raise RecordError("missing_key", f"{place}: expected {_ID}, came none")
-    return customer
-
-
-def _bare_id(key: bytes, place: str) -> str:
-    """A key that is no JSON: the id alone, as the string converter writes it."""
-    try:
-        found = key.decode()
-    except UnicodeDecodeError:
-        found = ""
-    if not found.isprintable() or not found or any(mark in found for mark in '{["'):
-        raise RecordError("wrong_type", f"{place}: expected JSON or an id, came other bytes")
-    return found
-
-
-def _untouched(value: object) -> bool:
-    return value in (_UNAVAILABLE, [_UNAVAILABLE])
-
-
-def _number(value: object, place: str) -> object:
-    """A `numeric` that tells its scale (`{"scale", "value"}`) as an integer; anything else as it came.
-
-    Raises:
-        RecordError: It has a fraction, which no column here has.
-    """
-    if not isinstance(value, dict) or value.keys() != {"scale", "value"}:
-        return value
-    numeric = Fields.of(value, place)
-    scale, unscaled = numeric.integer("scale"), value["value"]
-    if scale is None or not isinstance(unscaled, str) or len(unscaled) > _LONGEST_NUMERIC:
-        raise wrong_type(place, "a numeric of integer scale and short base64 value", value)
-    try:
-        number = int.from_bytes(base64.b64decode(unscaled, validate=True), "big", signed=True)
-    except ValueError:
-        raise RecordError("wrong_type", f"{place}: expected base64, came another string") from None
-    if not -18 <= scale <= 18 or number % 10 ** max(scale, 0):
-        raise RecordError("wrong_type", f"{place}: expected a whole number, came a fraction or a larger one")
-    return number * 10**-scale if scale <= 0 else number // 10**scale
-
-
-def _micros(number: int) -> int:
-    """Epoch days, milliseconds or microseconds, told apart by size; see the module."""
-    if -(2**31) <= number < 2**31:
-        return number * MICROSECONDS_PER_DAY
-    return number * 1000 if abs(number) < 10**13 else number
+    return customer_of_key(record.key, "key", record.parse)
 
 
 def _order(fields: Fields, prefixes: tuple[str, ...], record: Record, op: str | None) -> Row:
@@ -276,7 +202,7 @@ def _order(fields: Fields, prefixes: tuple[str, ...], record: Record, op: str | 
         place = fields.at(f"{prefixes[0]}ts_ms")
         micros = _kafka_time(record) if millis is None else instant_from_millis(millis, place)
     if op == "r":
-        micros = max(micros - _SNAPSHOT_LEAD, 0)
+        micros = max(micros - SNAPSHOT_LEAD, 0)
     return {"version": first("lsn", "commit_scn", "scn") or 0, "event_time": micros}
 
 
