@@ -194,7 +194,7 @@ class Notes:
 
     Attributes:
         values: The block's bytes.
-        plain: The records whose values are noted. bool, one per record.
+        plain: The records whose values are noted, those of the first table. bool, one per record that was scanned.
         tables: By table, a note for each row and node. int64.
         parents: By table, for each row the row that its list belongs to. int64.
         first_nodes: By table, its first node.
@@ -236,19 +236,19 @@ def scan(tree: Tree, values: Bytes, starts: Longs, ends: Longs) -> Notes:
     scan_nested(values, starts, ends, tree.names, tree.nodes, tables, notes, parents, levels, plain)
     tables[0, USED] = n
     extents = tables[:, [AT, USED, WIDTH]].tolist()
-    return Notes(
-        values,
-        plain,
-        [notes[at : at + used * width].reshape(used, width) for at, used, width in extents],
-        [_rows(parents[table, :used], tables, tree, table) for table, (_, used, _) in enumerate(extents)],
-        tree.first_nodes,
-    )
+    found = [notes[at : at + used * width].reshape(used, width) for at, used, width in extents]
+    rows = [_rows(parents[table, :used], tables, tree, table) for table, (_, used, _) in enumerate(extents)]
+    if not plain.all():
+        found[0] = found[0][plain]
+        places = np.cumsum(plain) - 1
+        rows = [places[above] if tree.table_above[table] == 0 else above for table, above in enumerate(rows)]
+    return Notes(values, plain, found, rows, tree.first_nodes)
 
 
 def _rows(places: Longs, tables: Longs, tree: Tree, table: int) -> Longs:
     """Rows of the table that a table's lists are in, of the places where the notes of these rows begin."""
     if table == 0:
-        return places
+        return np.empty(0, np.int64)
     above = tables[tree.table_above[table]]
     rows: Longs = (places + above[FIRST_NODE] - above[AT]) // above[WIDTH]
     return rows

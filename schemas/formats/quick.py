@@ -49,10 +49,11 @@ def read_form(contract: Contract, form: Form, block: RecordBlock, wanted: NDArra
     values = block.values.view()
     values.flags.writeable = False  # numba compiles for writable arrays apart; one kind is enough
     notes = scan(form.tree, values, block.value_ends[wanted], block.value_ends[wanted + 1])
-    left = ~notes.plain
     taken = np.zeros(len(block), np.bool_)
-    if left.all():
+    if not notes.plain.any():
         return Read(empty_frame(contract), [], taken, 0)
+    wanted = wanted[notes.plain]
+    left = np.zeros(len(wanted), np.bool_)
     found = form.rows(ManyFields(notes, form.tree.root, np.arange(len(wanted)), left, block, wanted))
     columns = {name: _column(contract, name, found) for name in contract.polars}
     carried = np.ones(len(found.fields), np.bool_) if found.carried is None else found.carried
