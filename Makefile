@@ -14,9 +14,8 @@ DEBEZIUM_COPIED := build/debezium/.copied
 REGISTRY := build/registry
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# each about a third of the tests' time: these two and the others run side by side
-WHOLE_FLOWS := tests/recovery tests/integration tests/upstream
-PROPERTIES := tests/properties
+# run side by side, and beside the other tests: they wait for other programs, each at another time
+GROUPS_BESIDE := recovery integration upstream properties
 
 .PHONY: help setup demo test lint format types kafka debezium bench lock dictionary check-compose clean
 
@@ -51,12 +50,13 @@ test: lint types  ## Lint, check types, run every test (those on real systems af
 	{ compgen -G '$(KAFKA_JARS)/kafka_2.13-*.jar' && compgen -G '$(DEBEZIUM_JARS)/debezium-connector-postgres-*.jar' && \
 	  compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null || \
 	  leave_out debezium 'tests on Debezium were left out: install Java 17, Maven and PostgreSQL, then run make kafka debezium'; \
-	$(BIN)/pytest -m "$$chosen" $(WHOLE_FLOWS) >build/test-whole-flows.log 2>&1 & flows=$$!; \
-	$(BIN)/pytest -m "$$chosen" $(PROPERTIES) >build/test-properties.log 2>&1 & properties=$$!; \
-	status=0; $(BIN)/pytest -m "$$chosen" $(patsubst %,--ignore %,$(WHOLE_FLOWS) $(PROPERTIES)) || status=$$?; \
-	wait $$properties || status=$$?; \
-	wait $$flows || status=$$?; \
-	cat build/test-properties.log build/test-whole-flows.log; \
+	groups=(); \
+	for group in $(GROUPS_BESIDE); do \
+	  { $(BIN)/pytest -m "$$chosen" tests/$$group || [ $$? -eq 5 ]; } >build/test-$$group.log 2>&1 & groups+=($$!); \
+	done; \
+	status=0; $(BIN)/pytest -m "$$chosen" $(GROUPS_BESIDE:%=--ignore tests/%) || status=$$?; \
+	for group in "$${groups[@]}"; do wait $$group || status=$$?; done; \
+	cat $(GROUPS_BESIDE:%=build/test-%.log); \
 	[ $${#left_out[@]} -eq 0 ] || printf '%s\n' "$${left_out[@]}"; \
 	exit $$status
 
